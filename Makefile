@@ -1,0 +1,78 @@
+# On a machine with Python 3.11 or newer, make and git, `make run` and `make test` are the only commands anyone needs:
+# every target builds the environment it uses, from hashed requirements files, and does nothing when it is there.
+.DEFAULT_GOAL := help
+.PHONY: help run test soak lint template bench build lock clean dev-environment build-environment checkov-environment
+
+# SAM must not phone home.
+export SAM_CLI_TELEMETRY := 0
+
+bin := .venv/bin
+# The package lies where SAM takes it from; nothing is installed into the environment.
+path := $(CURDIR):$(CURDIR)/layers/common
+commit = $$(git describe --always --dirty 2>/dev/null || echo unknown)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: dev-environment ## the whole system on this machine; Ctrl-C stops it
+	@PYTHONPATH="$(path)" exec $(bin)/python -m local
+
+# Two workers, since a small machine has two cores and every worker has its own Postgres; a group (the running local
+# stack) stays on one of them.
+test: dev-environment ## every test, in minutes
+	$(bin)/pytest -n 2 --dist loadgroup $(args)
+
+soak: dev-environment ## the bars at full size, in hours
+	@echo "soak: commit $(commit), seed $${SEED:-1}"
+	SEED=$${SEED:-1} $(bin)/pytest -m soak --timeout 1800 -s -v $(args)
+	@echo "soak: commit $(commit), seed $${SEED:-1}, passed"
+
+lint: dev-environment ## style, types, import rules, dead code, security, dependencies, SQL
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	PYTHONPATH="$(path)" $(bin)/lint-imports --cache-dir .cache/import-linter
+	$(bin)/vulture
+	$(bin)/bandit -q -c pyproject.toml -r functions layers/common/switchboard
+	$(bin)/deptry functions layers/common/switchboard
+	# Tools that are run and not imported are no finding.
+	$(bin)/deptry local tests benchmarks --requirements-files requirements-dev.in --ignore DEP002
+	$(bin)/squawk sql/*.sql
+
+template: build-environment checkov-environment ## template.yaml: SAM, cfn-lint, checkov
+	.venv-build/bin/sam validate --lint --region eu-central-1
+	.venv-build/bin/cfn-lint
+	.venv-checkov/bin/checkov --skip-download --quiet --compact --config-file .checkov.yaml
+
+bench: dev-environment ## each figure as a ratio to a limit measured in the same run
+	@PYTHONPATH="$(path)" $(bin)/python -m benchmarks $(args)
+
+# Builds what `sam deploy` uploads, into .aws-sam/. Wheels for Lambda (arm64) come as files, so no compiler, no Docker;
+# only here must the Python be Lambda's own, 3.13.
+build: build-environment ## what `sam deploy` uploads (needs python3.13)
+	@python3.13 -c '' 2>/dev/null || { echo "make build needs python3.13 on the PATH: Lambda runs it, and SAM builds with it."; exit 1; }
+	.venv-build/bin/sam build
+
+lock: dev-environment ## pins every dependency anew, with hashes
+	$(bin)/uv pip compile $(compile) layers/common/requirements.in -o layers/common/requirements.txt
+	$(bin)/uv pip compile $(compile) requirements-dev.in -c layers/common/requirements.txt -o requirements-dev.txt
+	$(bin)/uv pip compile $(compile) requirements-build.in -o requirements-build.txt
+	$(bin)/uv pip compile $(compile) requirements-checkov.in -o requirements-checkov.txt
+
+# Universal: one file for every supported Python and platform. Oldest Python named, so that it can be installed there.
+compile = --quiet --upgrade --universal --python-version 3.11 --generate-hashes
+
+clean: ## removes environments, caches, build output; the local run's data stays in .local
+	rm -rf .venv .venv-build .venv-checkov .aws-sam .cache .hypothesis node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The .pth file lets `.venv/bin/python -m switchboard` find the package, as the layer does on Lambda.
+dev-environment:
+	@local/environment.sh .venv requirements-dev.txt
+	@printf '%s\n' "$(CURDIR)/layers/common" > "$$($(bin)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/switchboard.pth"
+
+build-environment:
+	@local/environment.sh .venv-build requirements-build.txt "3.13 3.12 3.11"
+
+checkov-environment:
+	@local/environment.sh .venv-checkov requirements-checkov.txt "3.13 3.12 3.11"

@@ -1,0 +1,79 @@
+"""Who calls /v1: an API key becomes a caller with a tenant and scopes.
+
+The key comes as `Authorization: Bearer <key>` or, where IAM takes that header to sign, as
+`X-Api-Key`; two that differ are refused. It holds 256 random bits, so its sha256 is stored and
+looked up; the comparison is constant in time all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+
+from switchboard.kernel.errors import Forbidden, Unauthorized, Unavailable
+from switchboard.store import api_keys
+from switchboard.tools import Tools
+
+#: No key is longer; a megabyte of header is not worth a digest.
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever calls: a tenant's API key with its scopes.
+
+    `scopes` None: no key, since something else guards the call (IAM on a direct invocation).
+    """
+
+    tenant_id: UUID
+    key_id: UUID | None = None
+    scopes: frozenset[str] | None = None
+
+    def require(self, *scopes: str) -> None:
+        """Raise Forbidden unless the caller has one of `scopes`."""
+        if self.scopes is not None and not self.scopes.intersection(scopes):
+            raise Forbidden(f"the key lacks the scope {' or '.join(scopes)}")
+
+
+def identify(tools: Tools, headers: Mapping[str, str]) -> Caller:
+    """Return the caller that `headers` (names in lower case) name.
+
+    Raises Unauthorized for no key and for one that is unknown, revoked or expired: the answer does
+    not say which. Unavailable when the database is away.
+    """
+    key = _key(headers)
+    digest = hashlib.sha256(key.encode()).digest()
+    try:
+        found = api_keys.resolve(tools.db.connection(), digest)
+    except psycopg.OperationalError:
+        # The link may have died since the last call: once more on a new one.
+        tools.db.drop()
+        try:
+            found = api_keys.resolve(tools.db.connection(), digest)
+        except psycopg.OperationalError as error:
+            raise Unavailable("the database was lost") from error
+    if found is None or not hmac.compare_digest(found.key_hash, digest):
+        raise _refusal("the API key is not valid")
+    return Caller(found.tenant_id, found.key_id, found.scopes)
+
+
+def _key(headers: Mapping[str, str]) -> str:
+    given = headers.get("x-api-key", "").strip()
+    # Another scheme is IAM's signature and none of ours.
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    bearer = rest.strip() if scheme.lower() == "bearer" else ""
+    if given and bearer and given != bearer:
+        raise _refusal("Authorization and X-Api-Key hold different keys: send one of them")
+    key = given or bearer
+    if not key or len(key) > _LONGEST:
+        raise _refusal("an API key is needed: Authorization: Bearer <key>")
+    return key
+
+
+def _refusal(detail: str) -> Unauthorized:
+    return Unauthorized(detail, headers={"www-authenticate": "Bearer"})

@@ -1,0 +1,1 @@
+"""From a webhook's raw bytes to rows: one write per tenant, dead letters, the backlog."""

@@ -1,0 +1,234 @@
+"""Turns a tenant's readable items into the document that `messaging.take` writes from.
+
+Only what the statement needs to decide or to store goes in; the shape is told in sql/0007.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from switchboard.kernel.phones import national_variant
+from switchboard.whatsapp.webhook import (
+    Button,
+    ButtonReply,
+    ListReply,
+    Location,
+    Media,
+    Message,
+    Reaction,
+    Sender,
+    Status,
+    Text,
+)
+
+#: Types that are about a message or a chat and no message themselves: they add nothing to read.
+_UNCOUNTED = frozenset({"reaction", "system", "edit", "revoke", "request_welcome"})
+#: Types that do not open the 24-hour window (Cloud API, customer service windows).
+_WINDOWLESS = frozenset({"system", "edit", "revoke"})
+#: Types that nothing reacts to.
+_SILENT = frozenset({"system", "edit", "revoke", "unsupported", "unknown"})
+#: Length of a conversation's preview in characters.
+_PREVIEW = 200
+
+#: Kinds of identifiers, the leading one first.
+_KINDS = ("phone", "user_id", "parent_user_id")
+
+Identifier = tuple[str, str]
+
+
+def build(items: Sequence[tuple[Message | Status, UUID]], new_id: Callable[[], UUID]) -> str:
+    """Return the JSON document of `items`, each with the account (number) it came to."""
+    people = _People()
+    messages = []
+    statuses = []
+    for item, account in items:
+        if isinstance(item, Message):
+            people.add(item)
+            messages.append(_message(item, account, new_id))
+        else:
+            statuses.append(_status(item, account))
+    persons, identifiers, order = people.finish()
+    for message, person in zip(messages, order, strict=True):
+        message["p"] = person
+    document = {"p": persons, "i": identifiers, "m": messages, "s": statuses}
+    return orjson.dumps(document).decode()
+
+
+def _message(message: Message, account: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
+    kind = message.type
+    document: dict[str, Any] = {
+        "k": new_id(),
+        "a": account,
+        "w": message.id,
+        "t": message.timestamp,
+        "ty": kind,
+        "c": message.content,
+        "pv": preview(message),
+        "n": kind not in _UNCOUNTED,
+        "o": kind not in _WINDOWLESS and message.group_id is None,
+        "r": kind not in _SILENT and message.group_id is None,
+    }
+    payload = message.payload
+    context = payload.message_id if isinstance(payload, Reaction) else message.context_id
+    if context is not None:
+        document["cx"] = context
+    if message.group_id is not None:
+        document["g"] = message.group_id
+    if message.extra:
+        document["x"] = message.extra
+        said = message.extra.get("context")
+        if isinstance(said, dict) and (said.get("forwarded") or said.get("frequently_forwarded")):
+            document["f"] = True
+    if isinstance(payload, Media):
+        document["md"] = {
+            "type": kind,
+            "id": payload.id,
+            "mime_type": payload.mime_type,
+            "sha256": payload.sha256,
+            "file_name": payload.filename,
+            "caption": payload.caption,
+        }
+    return document
+
+
+def _status(status: Status, account: UUID) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "a": account,
+        "w": status.id,
+        "s": status.status,
+        "pt": status.participant,
+        "t": status.timestamp,
+        "d": status.raw,
+    }
+    ours = message_of(status.callback_data)
+    if ours is not None:
+        document["cb"] = ours
+    return document
+
+
+def message_of(callback_data: str | None) -> str | None:
+    """Return the message id of an attempt's key `<message id>.<n>`; None for any other shape."""
+    if callback_data is None:
+        return None
+    message_id, dot, attempt = callback_data.partition(".")
+    if len(message_id) != 36 or not dot or not (attempt.isascii() and attempt.isdigit()):
+        return None
+    try:
+        # UUID reads many spellings; ours is the one with four hyphens in lower case.
+        return message_id if str(UUID(message_id)) == message_id else None
+    except ValueError:
+        return None
+
+
+def preview(message: Message) -> str:
+    """Return what an inbox shows of `message`: its text, caption or title, else its type."""
+    match message.payload:
+        case Text(body=text):
+            shown = text
+        case Media(caption=caption, filename=name):
+            shown = caption or name or ""
+        case Button(text=text):
+            shown = text or ""
+        case ButtonReply(title=title) | ListReply(title=title):
+            shown = title
+        case Location(name=name):
+            shown = name or ""
+        case Reaction(emoji=emoji):
+            shown = emoji or ""
+        case _:
+            shown = ""
+    return (shown or f"[{message.type}]")[:_PREVIEW]
+
+
+class _People:
+    """The persons of one document: messages that share an identifier are of one person.
+
+    A person's profile values are its newest by (time, sha256 of the value).
+    """
+
+    def __init__(self) -> None:
+        self._senders: list[int] = []
+        self._parent: list[int] = []
+        self._of: dict[Identifier, int] = {}
+        self._identifiers: list[dict[Identifier, None]] = []
+        self._profiles: list[dict[str, tuple[int, bytes, str]]] = []
+
+    def add(self, message: Message) -> None:
+        """Take up the sender of the next message."""
+        identifiers = _identifiers(message.sender)
+        person = len(self._parent)
+        known = {self._root(self._of[i]) for i in identifiers if i in self._of}
+        if known:
+            person = min(known)
+            for other in known - {person}:
+                self._join(person, other)
+        else:
+            self._parent.append(person)
+            self._identifiers.append({})
+            self._profiles.append({})
+        for identifier in identifiers:
+            self._of[identifier] = person
+            self._identifiers[person][identifier] = None
+        self._note(person, "n", message.sender.profile_name, message.timestamp)
+        self._note(person, "u", message.sender.username, message.timestamp)
+        self._senders.append(person)
+
+    def finish(
+        self,
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[int]]:
+        """Return the persons, their identifiers, and the index of each message's sender."""
+        roots = [person for person, parent in enumerate(self._parent) if person == parent]
+        place = {person: index for index, person in enumerate(roots)}
+        persons = []
+        identifiers = []
+        for person in roots:
+            document: dict[str, Any] = {}
+            for key, (time, _, value) in self._profiles[person].items():
+                document[key] = value
+                document[key + "t"] = time
+            for kind, value in self._identifiers[person]:
+                if kind == "phone":
+                    document["ph"] = value
+                identifiers.append(
+                    {"p": place[person], "r": _KINDS.index(kind), "k": kind, "v": value}
+                )
+            persons.append(document)
+        # The leading identifier of a person comes first.
+        identifiers.sort(key=lambda i: (i["p"], i["r"]))
+        return persons, identifiers, [place[self._root(person)] for person in self._senders]
+
+    def _note(self, person: int, key: str, value: str | None, time: int) -> None:
+        if not value:
+            return
+        pair = (time, hashlib.sha256(value.encode()).digest(), value)
+        known = self._profiles[person].get(key)
+        if known is None or known < pair:
+            self._profiles[person][key] = pair
+
+    def _root(self, person: int) -> int:
+        while self._parent[person] != person:
+            person = self._parent[person]
+        return person
+
+    def _join(self, person: int, other: int) -> None:
+        self._parent[other] = person
+        self._identifiers[person].update(self._identifiers[other])
+        for key, (time, _, value) in self._profiles[other].items():
+            self._note(person, key, value, time)
+
+
+def _identifiers(sender: Sender) -> list[Identifier]:
+    """Return the sender's identifiers; a username is none: it changes freely."""
+    found = []
+    if sender.wa_id:
+        found.append(("phone", national_variant(sender.wa_id)))
+    if sender.user_id:
+        found.append(("user_id", sender.user_id))
+    if sender.parent_user_id:
+        found.append(("parent_user_id", sender.parent_user_id))
+    return found

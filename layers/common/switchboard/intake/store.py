@@ -1,0 +1,203 @@
+"""Writes one delivery: a round trip per tenant, and nothing of it is lost.
+
+Passing trouble (deadlock, serialization, lock and statement timeouts) is tried again. A data error
+halves the failing set until the culprits stand alone; each becomes a dead letter, its neighbours
+are stored. Everything else is the caller's: the raw body goes to the backlog.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg import errors as pg
+
+from switchboard.intake import routing
+from switchboard.intake.document import build
+from switchboard.kernel.db import Connection
+from switchboard.kernel.errors import NotJson, Unavailable
+from switchboard.kernel.log import log
+from switchboard.store import events
+from switchboard.store.events import DeadLetter, Number, Taken
+from switchboard.tools import Tools
+from switchboard.whatsapp.storable import dump
+from switchboard.whatsapp.webhook import (
+    Item,
+    Malformed,
+    Message,
+    Status,
+    Unhandled,
+    parse,
+    rebuild,
+)
+
+#: Passing trouble: 40001, 40P01, 55P03, 57014.
+_PASSING = (
+    pg.SerializationFailure,
+    pg.DeadlockDetected,
+    pg.LockNotAvailable,
+    pg.QueryCanceled,
+)
+_TRIES = 4
+#: Seconds after which passing trouble is not tried again: the function must answer before its end.
+_TRY_FOR_S = 3.5
+#: The link is gone, the server refuses, is full, or has become a replica.
+_AWAY = (psycopg.OperationalError, pg.ReadOnlySqlTransaction)
+#: SQLSTATE classes 22, 23 and 54 (a value beyond the server's limits): the data is at fault.
+_DATA = (
+    pg.DataError,
+    pg.IntegrityError,
+    pg.ProgramLimitExceeded,
+    pg.StatementTooComplex,
+    pg.TooManyColumns,
+    pg.TooManyArguments,
+)
+
+Placed = tuple[Message | Status, Number]
+T = TypeVar("T")
+
+
+def store(tools: Tools, body: bytes, app_id: str | None) -> bool:
+    """Commit every event of `body` and return whether a worker should be nudged.
+
+    What cannot be read or stored is committed as a dead letter. Raises Unavailable when the
+    database is away or lost; then parts may be committed, and storing again is harmless.
+    """
+    with _database_away(tools):
+        return _store(tools, body, app_id)
+
+
+@contextmanager
+def _database_away(tools: Tools) -> Iterator[None]:
+    """Raise what says that the database is away as Unavailable: what was committed is not known."""
+    try:
+        yield
+    except _PASSING:
+        raise
+    except _AWAY as error:
+        tools.db.drop()
+        raise Unavailable("the database was lost") from error
+
+
+def _store(tools: Tools, body: bytes, app_id: str | None) -> bool:
+    try:
+        items = parse(body)
+    except NotJson as error:
+        keep_body(tools, body, app_id, "not_json", str(error))
+        return False
+    nudge = False
+    counts = [0, 0, 0]
+    until = tools.clock.monotonic() + _TRY_FOR_S
+    for tenant_id, placed in routing.owners(tools, items, app_id).items():
+        known: list[Placed] = []
+        letters: list[DeadLetter] = []
+        for item, number in placed:
+            bound = number is not None and number.app_id == app_id
+            if number is not None and bound and isinstance(item, Message | Status):
+                known.append((item, number))
+            else:
+                letters.append(_letter(item, "another_app" if number else "unknown_number"))
+        if known:
+            for taken in _take(tools, tenant_id, known, letters, until):
+                nudge = nudge or taken.nudge
+                counts[0] += taken.messages
+                counts[1] += taken.events
+        if letters:
+            _keep(tools, tenant_id, letters, app_id, until)
+            counts[2] += len(letters)
+    log.info("webhook.stored", items=len(items), new=counts[0], events=counts[1], dead=counts[2])
+    return nudge
+
+
+def keep_body(
+    tools: Tools, body: bytes, app_id: str | None, reason: str, detail: str | None
+) -> None:
+    """Keep a whole body as one dead letter of the app's tenant (the operator's: the system's)."""
+    letters = [DeadLetter(body, reason, detail)]
+    until = tools.clock.monotonic() + _TRY_FOR_S
+    with _database_away(tools):
+        _keep(tools, routing.app_tenant(tools, app_id), letters, app_id, until)
+
+
+def _take(
+    tools: Tools,
+    tenant_id: UUID,
+    placed: Sequence[Placed],
+    letters: list[DeadLetter],
+    until: float,
+) -> list[Taken]:
+    """Store `placed`, halving on data errors; the culprits are added to `letters`."""
+    document = build([(item, number.account_id) for item, number in placed], tools.clock.new_id)
+    try:
+        return [
+            _tried(
+                tools,
+                until,
+                lambda connection: events.take(connection, tenant_id, document, tools.clock.now),
+            )
+        ]
+    except _DATA as error:
+        if len(placed) == 1:
+            item = placed[0][0]
+            letters.append(
+                DeadLetter(
+                    dump(rebuild(item)),
+                    "refused_by_database",
+                    f"{error.sqlstate or type(error).__name__}: {error.diag.message_primary}",
+                    "messages",
+                    item.waba_id,
+                    item.phone_number_id,
+                )
+            )
+            return []
+    middle = len(placed) // 2
+    return _take(tools, tenant_id, placed[:middle], letters, until) + _take(
+        tools, tenant_id, placed[middle:], letters, until
+    )
+
+
+def _tried(tools: Tools, until: float, write: Callable[[Connection], T]) -> T:
+    """Return what `write` returns, trying again through passing trouble."""
+    for attempt in range(1, _TRIES):
+        try:
+            return write(tools.db.connection())
+        except _PASSING:
+            if tools.clock.monotonic() > until:
+                raise
+            # Full jitter: whoever collided does not meet again.
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))
+    return write(tools.db.connection())
+
+
+def _letter(item: Item, why_not_taken: str) -> DeadLetter:
+    where = (item.waba_id, item.phone_number_id)
+    match item:
+        case Malformed(reason=reason, raw=raw):
+            return DeadLetter(raw, "malformed", reason, None, *where)
+        case Unhandled(field=field):
+            return DeadLetter(dump(rebuild(item)), "unhandled_field", field, field, *where)
+        case Message() | Status():
+            return DeadLetter(dump(rebuild(item)), why_not_taken, None, "messages", *where)
+
+
+def _keep(
+    tools: Tools, tenant_id: UUID, letters: list[DeadLetter], app_id: str | None, until: float
+) -> None:
+    # The details may quote what a person wrote; they stay in the row.
+    reasons = Counter(letter.reason for letter in letters)
+    log.warning(
+        "webhook.dead_letters", tenant_id=tenant_id, count=len(letters), reasons=dict(reasons)
+    )
+    _tried(
+        tools,
+        until,
+        lambda connection: events.keep_dead_letters(
+            connection, tenant_id, letters, app_id=app_id, now=tools.clock.now
+        ),
+    )

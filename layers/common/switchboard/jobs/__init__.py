@@ -1,0 +1,1 @@
+"""Job kinds, one module each, exposing `KIND`; `_kind` holds the contract."""

@@ -1,0 +1,142 @@
+"""What a worker does: claim due attempts, ask the policy again, send; and sweep after the dead."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from uuid import UUID
+
+from switchboard.kernel.clock import uuid7
+from switchboard.kernel.log import log
+from switchboard.outbox.commit import commit
+from switchboard.outbox.ready import Ready
+from switchboard.outbox.road import Road
+from switchboard.outbox.timing import CLAIM, LEASE_S, MARGIN_S, REQUEST_S, SWEEP
+from switchboard.outbox.wire import EXTRAS
+from switchboard.policy import Allowed, Deferred, Denied, Facts, Kind, Verdict, decide
+from switchboard.policy.gates.expiry import EXPIRED
+from switchboard.policy.verdict import document
+from switchboard.store import outbox as store
+from switchboard.store.outbox import Loaded
+from switchboard.tools import Tools
+
+#: Message status -> how many attempts ended in it.
+Counts = Counter[str]
+
+
+def run_due(tools: Tools, deadline: float) -> Counts:
+    """Send what is due until nothing is, or until there is no time for another request.
+
+    `deadline` is the stopwatch's (tools.clock.monotonic) reading at which the function must have
+    ended. Raises Unavailable when the database is away.
+    """
+    counts: Counts = Counter()
+    until = deadline - REQUEST_S - MARGIN_S
+    while tools.clock.monotonic() < until:
+        road = Road(tools, uuid7(), until=until)
+        attempts = _claim(tools, road.token)
+        if attempts is None:
+            break
+        road.run([], attempts)
+        counts.update(result.status for result in road.results.values())
+    if counts:
+        log.info("outbox.ran", by_status=dict(counts))
+    return counts
+
+
+def sweep(tools: Tools) -> Counts:
+    """Free what dead workers leased, settle what is unconfirmed as far as it can be.
+
+    Returns how many messages were moved, by their new status.
+    """
+    counts: Counts = Counter()
+    now = tools.clock.now
+    for tenant_id in commit(tools, lambda connection: store.sweep(connection, now), again=True):
+        recover = partial(store.recover, tenant_id=tenant_id, limit=SWEEP, now=now)
+        while True:
+            moved = commit(tools, recover, again=True)
+            counts.update(status for _, status in moved)
+            # Each round ends or puts off what it returns, so a full one is never the same again.
+            if len(moved) < SWEEP:
+                break
+    if counts["undetermined"]:
+        log.error("outbox.undetermined", count=counts["undetermined"])
+    if counts:
+        log.info("outbox.swept", by_status=dict(counts))
+    return counts
+
+
+def _claim(tools: Tools, token: UUID) -> list[Ready] | None:
+    """Lease, load and decide due attempts; None where nothing is due.
+
+    Tenants take turns, so that no slice is one tenant's.
+    """
+    now = tools.clock.now
+    claimed = commit(
+        tools,
+        lambda connection: store.claim(connection, token, CLAIM, lease_s=LEASE_S, now=now),
+    )
+    queues = []
+    for tenant_id in sorted(claimed):
+        read = partial(
+            store.load, tenant_id=tenant_id, token=token, messages=claimed[tenant_id], now=now
+        )
+        queues.append([_decided(tools, tenant_id, row) for row in commit(tools, read, again=True)])
+    if not claimed:
+        return None
+    longest = max(map(len, queues), default=0)
+    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
+
+
+def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
+    verdict = decide(
+        Facts(
+            at=row.at,
+            tenant_active=row.tenant_active,
+            tenant_stopped=row.tenant_stopped,
+            number_active=row.number_active,
+            number_status=row.number_status,
+            number_stopped=row.number_stopped,
+            has_token=row.access_token is not None,
+            is_blocked=row.is_blocked,
+            window_expires_at=row.window_expires_at,
+            recipient=row.recipient,
+            expires_at=row.expires_at,
+            allow_list=tools.settings.recipient_allow_list,
+        ),
+        Kind(row.kind),
+    )
+    entry = document(verdict, at=row.at, attempt=row.attempt, kind=row.kind)
+    return Ready(
+        tenant_id=tenant_id,
+        message_id=row.message_id,
+        attempt=row.attempt,
+        account_id=row.account_id,
+        contact_id=row.contact_id,
+        phone_number_id=row.phone_number_id,
+        access_token=row.access_token,
+        kind=row.kind,
+        recipient=row.recipient,
+        recipient_kind=row.recipient_kind,
+        message_type=row.message_type,
+        content=row.content,
+        context=row.context,
+        extras=row.metadata.get(EXTRAS),
+        tries=row.tries,
+        decision=[entry],
+        intent={**_intent(verdict), "decision": [entry]},
+    )
+
+
+def _intent(verdict: Verdict) -> dict[str, object]:
+    match verdict:
+        case Allowed():
+            return {"verdict": "allowed"}
+        case Deferred():
+            return {"verdict": "deferred", "due_at": verdict.until}
+        case Denied():
+            return {
+                "verdict": "expired" if verdict.reason == EXPIRED else "denied",
+                "code": verdict.reason,
+                "message": verdict.hint,
+            }

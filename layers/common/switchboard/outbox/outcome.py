@@ -1,0 +1,132 @@
+"""What Meta's answer to one request means for the attempt (reliability 2.2, its classes)."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, assert_never
+
+from switchboard.kernel import phones
+from switchboard.outbox.answers import of_message
+from switchboard.outbox.ready import Ready
+from switchboard.outbox.timing import BACKOFF_BASE_S, BACKOFF_CAP_S, TRIES
+from switchboard.whatsapp.client import (
+    Accepted,
+    NotSent,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unconfirmed,
+)
+from switchboard.whatsapp.errors import Scope
+
+
+def settlement(ready: Ready, outcome: Outcome) -> dict[str, Any]:
+    """Return the member of p_settle of messaging.advance_sends for what came back."""
+    row = _result(ready, outcome)
+    row["id"] = ready.message_id
+    row["account"] = ready.account_id
+    row["contact"] = ready.contact_id
+    if ready.idempotency_key is not None:
+        row["key"] = ready.idempotency_key
+        row["answer"] = of_message(
+            ready.message_id,
+            _STATUS[row["result"]],
+            wa_message_id=row.get("wamid"),
+            decision=ready.decision or (),
+            error=error_of(row),
+        ).stored()
+    return row
+
+
+#: What a message's status becomes by a result, unless a webhook was ahead of it.
+_STATUS = {
+    "accepted": "accepted",
+    "failed": "failed",
+    "retry": "pending",
+    "unconfirmed": "unconfirmed",
+}
+
+
+def error_of(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the error of a settlement as a caller is told it."""
+    errors = row.get("errors")
+    return errors[0] if errors else None
+
+
+def _result(ready: Ready, outcome: Outcome) -> dict[str, Any]:
+    row: dict[str, Any]
+    error: dict[str, Any]
+    match outcome:
+        case Accepted():
+            row = {
+                "result": "accepted",
+                "wamid": outcome.wa_message_id,
+                "response": outcome.raw,
+            }
+            if ready.recipient_kind == "phone" and outcome.wa_id:
+                told = phones.national_variant(outcome.wa_id)
+                # Meta's own answer names the person's other form (Argentina 54 and 549).
+                if phones.digits(told) and told != phones.national_variant(ready.recipient):
+                    row["wa_id"] = told
+            return row
+        case Rejected():
+            return _failed(_code(outcome), outcome.title, _graph_error(outcome))
+        case Throttled():
+            error = _graph_error(outcome)
+            if ready.tries + 1 >= TRIES:
+                return _failed(_code(outcome), outcome.title, error)
+            row = {"result": "retry", "delay": _throttle_delay(ready, outcome)}
+            return _with_error(row, _code(outcome), outcome.title, error)
+        case NotSent():
+            error = {"code": "not_sent", "title": "Meta was not reached", "details": outcome.reason}
+            if ready.tries + 1 >= TRIES:
+                return _failed("not_sent", outcome.reason, error)
+            row = {"result": "retry", "delay": backoff(ready.tries)}
+            return _with_error(row, "not_sent", outcome.reason, error)
+        case Unconfirmed():
+            error = {"code": "unconfirmed", "title": "outcome unknown", "details": outcome.reason}
+            if outcome.trace_id is not None:
+                error["trace_id"] = outcome.trace_id
+            return _with_error({"result": "unconfirmed"}, "unconfirmed", outcome.reason, error)
+        case _:
+            assert_never(outcome)
+
+
+def backoff(tries: int) -> float:
+    """Return the seconds until the next try: the first at once, then full jitter."""
+    if tries == 0:
+        return 0.0
+    return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**tries))
+
+
+def _throttle_delay(ready: Ready, outcome: Throttled) -> float:
+    # Cloud API: after 131056 wait 4^X seconds, X from 0; a number's throughput recovers in seconds.
+    if outcome.scope is Scope.PAIR:
+        return min(BACKOFF_CAP_S, 4.0**ready.tries) + random.uniform(0, 0.5)
+    return (outcome.retry_after_s or 1.0) + random.uniform(0, BACKOFF_BASE_S * 2**ready.tries)
+
+
+def _code(outcome: Rejected | Throttled) -> str:
+    return f"http_{outcome.http_status}" if outcome.code is None else str(outcome.code)
+
+
+def _graph_error(outcome: Rejected | Throttled) -> dict[str, Any]:
+    return {
+        "code": outcome.code,
+        "subcode": outcome.subcode if isinstance(outcome, Rejected) else None,
+        "title": outcome.title,
+        "details": outcome.details,
+        "trace_id": outcome.trace_id,
+        "http_status": outcome.http_status,
+    }
+
+
+def _failed(code: str, message: str, error: dict[str, Any]) -> dict[str, Any]:
+    return _with_error({"result": "failed", "response": error}, code, message, error)
+
+
+def _with_error(
+    row: dict[str, Any], code: str, message: str, error: dict[str, Any]
+) -> dict[str, Any]:
+    row.update(code=code, message=(message or "")[:500], errors=[error])
+    return row

@@ -1,0 +1,90 @@
+"""A message somebody wants to send, before anything is decided or stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from switchboard.policy import Kind, kind_of
+
+
+class Origin(StrEnum):
+    """Who says it (whatsapp_messages.origin)."""
+
+    API = "api"
+    CHATBOT = "chatbot"
+    AI_AGENT = "ai_agent"
+    CAMPAIGN = "campaign"
+    AUTOMATION = "automation"
+
+
+#: Replies go before automations, automations before bulk.
+REPLIES, AUTOMATIONS, BULK = 10, 20, 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One message on its way into the outbox.
+
+    `phone` holds digits as the caller wrote them, `contact_id` is the other way to name somebody;
+    exactly one is given. `message` is Meta's message object, checked already. `key` is the caller's
+    idempotency key and `sha256` the digest of the request it belongs to.
+    """
+
+    phone_number_id: str
+    phone: str | None = None
+    contact_id: UUID | None = None
+    message: dict[str, Any]
+    category: str | None = None
+    notification_category: str | None = None
+    urgent: bool = False
+    expires_at: datetime | None = None
+    metadata: dict[str, Any] | None = None
+    origin: Origin = Origin.API
+    origin_id: UUID | None = None
+    key: str | None = None
+    sha256: bytes = b""
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def type(self) -> str:
+        """Meta's word for the message."""
+        return str(self.message["type"])
+
+    @property
+    def kind(self) -> Kind:
+        """Which gates apply."""
+        return kind_of(self.type, self.category)
+
+    @property
+    def priority(self) -> int:
+        """Its place in the queue."""
+        if self.origin is Origin.CAMPAIGN or self.kind is Kind.MARKETING:
+            return BULK
+        return AUTOMATIONS if self.origin is Origin.AUTOMATION else REPLIES
+
+    @property
+    def content(self) -> Any:
+        """What is stored: Meta's object of the type's name, without one the whole message."""
+        return self.message.get(self.type, self.message)
+
+    @property
+    def context(self) -> str | None:
+        """Meta's id of the message that this one answers."""
+        context = self.message.get("context")
+        target = context.get("message_id") if isinstance(context, dict) else None
+        return target if isinstance(target, str) else None
+
+    @property
+    def preview(self) -> str:
+        """What an inbox shows of it, at most 200 characters."""
+        content = self.content
+        shown = None
+        if isinstance(content, dict):
+            body = content.get("body")
+            shown = body if isinstance(body, str) else None
+            shown = shown or content.get("caption") or content.get("emoji")
+        return (shown if isinstance(shown, str) and shown else f"[{self.type}]")[:200]

@@ -1,0 +1,109 @@
+"""Reads a caller's request: shape first (400), then each field (422, named)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from switchboard.kernel import phones
+from switchboard.kernel.errors import BadRequest, Unprocessable
+from switchboard.outbox.outgoing import Outgoing
+from switchboard.outbox.wire import check
+from switchboard.policy import Kind, kind_of
+from switchboard.whatsapp.storable import unfit
+
+
+class SendRequest(BaseModel):
+    """The body of POST /v1/messages (design 6)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sender: Annotated[str, Field(alias="from", min_length=1, max_length=50)]
+    to: Annotated[str, Field(min_length=1, max_length=50)]
+    message: dict[str, Any]
+    category: Annotated[str | None, Field(max_length=50)] = None
+    notification_category: Annotated[str | None, Field(max_length=50)] = None
+    urgent: bool = False
+    expires_at: AwareDatetime | None = None
+    metadata: dict[str, Any] | None = None
+    idempotency_key: Annotated[str | None, Field(min_length=1, max_length=255)] = None
+
+
+def read(body: Any, *, key: str | None = None) -> Outgoing:
+    """Return the message that `body` asks for.
+
+    `key` is the Idempotency-Key header; a body may carry its own `idempotency_key`. Raises
+    BadRequest when the body is no JSON object, Unprocessable naming the field.
+    """
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    reason = unfit(body)
+    if reason is not None:
+        raise Unprocessable(f"the body {reason}, which cannot be stored")
+    try:
+        request = SendRequest.model_validate(body)
+    except ValidationError as error:
+        raise _unprocessable(error) from None
+    phone, contact_id = _recipient(request.to)
+    message, warnings = check(request.message)
+    if request.urgent and kind_of(message["type"], request.category) is Kind.MARKETING:
+        raise Unprocessable("marketing cannot be urgent", field="urgent")
+    if any(name.startswith("$") for name in request.metadata or ()):
+        raise Unprocessable("a key of metadata starts with $, which is ours", field="metadata")
+    if key is not None and not key.strip():
+        raise BadRequest("the Idempotency-Key header is empty", field="idempotency_key")
+    key = key or request.idempotency_key
+    if key is not None and len(key) > 255:
+        raise BadRequest("an idempotency key has at most 255 characters", field="idempotency_key")
+    return Outgoing(
+        phone_number_id=request.sender,
+        phone=phone,
+        contact_id=contact_id,
+        message=message,
+        category=request.category,
+        notification_category=request.notification_category,
+        urgent=request.urgent,
+        expires_at=_utc(request.expires_at),
+        metadata=request.metadata,
+        key=key,
+        sha256=_digest(body) if key is not None else b"",
+        warnings=warnings,
+    )
+
+
+def _recipient(to: str) -> tuple[str | None, UUID | None]:
+    digits = phones.digits(to)
+    if digits is not None:
+        return digits, None
+    if len(to) == 36:
+        try:
+            return None, UUID(to)
+        except ValueError:
+            pass
+    raise Unprocessable("to must be 7 to 15 digits, with or without +, or a contact id", field="to")
+
+
+def _unprocessable(error: ValidationError) -> Unprocessable:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return Unprocessable(f"{field}: {first['msg']}", field=field)
+
+
+def _digest(body: dict[str, Any]) -> bytes:
+    # Sorted keys: the same request written in another order is the same request.
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    try:
+        return None if time is None else time.astimezone(UTC)
+    except OverflowError:
+        # Year 9999 west of Greenwich, year 1 east of it.
+        raise Unprocessable(
+            "expires_at is outside the years 1 to 9999 of UTC", field="expires_at"
+        ) from None

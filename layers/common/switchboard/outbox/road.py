@@ -1,0 +1,202 @@
+"""Intent, transmit, settle: slices of at most 32, one commit between two of them.
+
+A slice's attempts are under intent (`sending`) before its first byte leaves; the commit that
+settles a half of it marks the next half. So at most 32 attempts can ever be in doubt, and while one
+half is being settled the other is on the wire.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from switchboard.kernel.db import Connection
+from switchboard.kernel.errors import Unavailable
+from switchboard.kernel.log import log
+from switchboard.outbox.commit import commit
+from switchboard.outbox.outcome import error_of, settlement
+from switchboard.outbox.ready import Ready
+from switchboard.outbox.timing import HALF, LEASE_S, SLICE
+from switchboard.outbox.transmit import Errand, Flight, launch
+from switchboard.store import outbox as store
+from switchboard.store.outbox import Step
+from switchboard.tools import Tools
+from switchboard.whatsapp.client import Outcome, Throttled
+from switchboard.whatsapp.errors import Scope
+
+#: Limits that the number's other messages would hit as well.
+_WIDE = frozenset({Scope.NUMBER, Scope.WABA, Scope.APP})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an attempt ended in; `error` as a caller is told it."""
+
+    status: str
+    wa_message_id: str | None
+    error: dict[str, Any] | None
+
+
+class Road:
+    """One worker's run over leased attempts, all under one lease token."""
+
+    def __init__(self, tools: Tools, token: UUID, *, until: float) -> None:
+        """`until`: the stopwatch's reading after which no slice is started any more."""
+        self._tools = tools
+        self.token = token
+        self.until = until
+        self._resting: dict[UUID, float] = {}
+        self.results: dict[UUID, Result] = {}
+
+    def run(self, sending: Sequence[Ready], waiting: Iterable[Ready]) -> None:
+        """Send `sending` (under intent already), then `waiting` slice by slice.
+
+        What does not fit before `until` is given back. Raises Unavailable when the database is away
+        before anything is under intent; after it, what cannot be settled is left to the sweep.
+        """
+        queue = deque(waiting)
+        first = list(sending) or self._advance([], queue, SLICE)
+        flights = deque(self._launch(first, alone=not queue))
+        while flights:
+            flight = flights.popleft()
+            outcomes = flight.land()
+            rows = [
+                settlement(ready, outcome)
+                for ready, outcome in zip(flight.attempts, outcomes, strict=True)
+            ]
+            self._rest(flight.attempts, outcomes, rows)
+            room = SLICE - sum(len(other.attempts) for other in flights)
+            settled = list(zip(flight.attempts, rows, strict=True))
+            flights.extend(self._launch(self._advance(settled, queue, min(room, HALF))))
+
+    def _launch(self, slice_: Sequence[Ready], *, alone: bool = False) -> list[Flight]:
+        """Put the slice on the wire in two halves, to be settled in turn."""
+        if alone and len(slice_) == 1:
+            return [Errand(self._tools, slice_[0])]
+        return [
+            launch(self._tools, slice_[start : start + HALF])
+            for start in range(0, len(slice_), HALF)
+        ]
+
+    def _advance(
+        self, settled: Sequence[tuple[Ready, dict[str, Any]]], queue: deque[Ready], room: int
+    ) -> list[Ready]:
+        """Settle, mark at most `room` more as intent, and return what of them may be sent now."""
+        while True:
+            following: list[Ready] = []
+            release: list[Ready] = []
+            if self._tools.clock.monotonic() < self.until:
+                while queue and len(following) < room:
+                    following.append(self._hold(queue.popleft()))
+            else:
+                release = list(queue)
+                queue.clear()
+            if not (settled or following or release):
+                return []
+            intended = self._commit(settled, following, release)
+            if intended is None:
+                queue.clear()
+                return []
+            if intended or not queue:
+                return intended
+            settled = []
+
+    def _hold(self, ready: Ready) -> Ready:
+        """Put off an attempt of a number that Meta throttled a moment ago."""
+        delay = self._resting.get(ready.account_id)
+        if delay is not None:
+            ready.intent = {"verdict": "deferred", "delay": delay}
+        return ready
+
+    def _rest(
+        self,
+        slice_: Sequence[Ready],
+        outcomes: Sequence[Outcome],
+        rows: Sequence[dict[str, Any]],
+    ) -> None:
+        for ready, outcome, row in zip(slice_, outcomes, rows, strict=True):
+            if isinstance(outcome, Throttled) and outcome.scope in _WIDE:
+                self._resting[ready.account_id] = row.get("delay", 1.0)
+
+    def _commit(
+        self,
+        settled: Sequence[tuple[Ready, dict[str, Any]]],
+        following: Sequence[Ready],
+        release: Sequence[Ready],
+    ) -> list[Ready] | None:
+        """Return those of `following` that are under intent now; None when the database is away."""
+        tenants: defaultdict[UUID, _Share] = defaultdict(_Share)
+        for ready, row in settled:
+            tenants[ready.tenant_id].settle.append(row)
+        for ready in following:
+            verdict = ready.intent or {"verdict": "allowed"}
+            tenants[ready.tenant_id].intent.append({**verdict, "id": ready.message_id})
+        for ready in release:
+            tenants[ready.tenant_id].release.append(ready.message_id)
+        try:
+            steps = commit(self._tools, lambda conn: self._store(conn, tenants), again=True)
+        except Unavailable:
+            if not settled:
+                raise
+            # Meta has answered and nobody can write it down: the sweep will call it unconfirmed.
+            log.error("outbox.unsettled", count=len(settled))
+            for ready, row in settled:
+                self.results[ready.message_id] = Result(
+                    "unconfirmed", row.get("wamid"), error_of(row)
+                )
+            return None
+        self._note(settled, steps)
+        intended = {step.message_id for step in steps if step.step == "intended"}
+        return [ready for ready in following if ready.message_id in intended]
+
+    def _store(self, connection: Connection, tenants: dict[UUID, _Share]) -> list[Step]:
+        if len(tenants) == 1:
+            ((tenant_id, share),) = tenants.items()
+            return self._store_share(connection, tenant_id, share)
+        steps: list[Step] = []
+        with connection.transaction():
+            for tenant_id in sorted(tenants):
+                steps += self._store_share(connection, tenant_id, tenants[tenant_id])
+        return steps
+
+    def _store_share(self, connection: Connection, tenant_id: UUID, share: _Share) -> list[Step]:
+        return store.advance(
+            connection,
+            tenant_id,
+            self.token,
+            settle=orjson.dumps(share.settle).decode(),
+            intent=orjson.dumps(share.intent).decode(),
+            release=share.release,
+            lease_s=LEASE_S,
+            now=self._tools.clock.now,
+        )
+
+    def _note(self, settled: Sequence[tuple[Ready, dict[str, Any]]], steps: Sequence[Step]) -> None:
+        errors = {ready.message_id: error_of(row) for ready, row in settled}
+        for step in steps:
+            if step.step == "intended":
+                continue
+            if step.step == "fenced":
+                log.warning("outbox.fenced", message_id=step.message_id, status=step.status)
+            self.results[step.message_id] = Result(
+                step.status, step.wa_message_id, errors.get(step.message_id)
+            )
+        for ready, _ in settled:
+            # Fenced and nothing recorded: whoever took it over decides.
+            self.results.setdefault(ready.message_id, Result("unconfirmed", None, None))
+
+
+class _Share:
+    """One tenant's part of a commit."""
+
+    __slots__ = ("intent", "release", "settle")
+
+    def __init__(self) -> None:
+        self.settle: list[dict[str, Any]] = []
+        self.intent: list[dict[str, Any]] = []
+        self.release: list[UUID] = []

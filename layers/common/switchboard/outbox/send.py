@@ -1,0 +1,109 @@
+"""A caller's messages, one or many: stored, sent while there is time, answered one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from switchboard.kernel.clock import uuid7
+from switchboard.kernel.db import Connection
+from switchboard.kernel.log import log
+from switchboard.outbox.answers import Answer, of_message
+from switchboard.outbox.commit import commit
+from switchboard.outbox.find import status_of
+from switchboard.outbox.outgoing import Outgoing
+from switchboard.outbox.ready import Ready
+from switchboard.outbox.reserve import Reservation, reserve
+from switchboard.outbox.road import Result, Road
+from switchboard.outbox.timing import CALLER_S, LANE_S, LEASE_S
+from switchboard.store import outbox as store
+from switchboard.tools import Tools
+
+
+def send(
+    tools: Tools, tenant_id: UUID, item: Outgoing, *, scopes: frozenset[str] | None = None
+) -> Answer:
+    """Send one message and return what its caller is told."""
+    return send_many(tools, tenant_id, [item], scopes=scopes)[0]
+
+
+def send_many(
+    tools: Tools,
+    tenant_id: UUID,
+    items: Sequence[Outgoing],
+    *,
+    scopes: frozenset[str] | None = None,
+) -> list[Answer]:
+    """Decide and store all `items`, send what fits in 10 s; return an answer per item, in order.
+
+    What does not fit is pending: process_jobs goes on with it. Raises Unavailable when the database
+    is away before anything is stored.
+    """
+    until = tools.clock.monotonic() + CALLER_S
+    token = uuid7()
+    reservation = reserve(
+        tools, lambda run: commit(tools, run), tenant_id, items, token=token, scopes=scopes
+    )
+    road = Road(tools, token, until=until)
+    if reservation.sending or reservation.leased:
+        road.run(reservation.sending, reservation.leased)
+    if reservation.blocked:
+        _wait_for_lanes(tools, reservation.blocked, road, token)
+    answers = [_answer(tools, tenant_id, n, reservation, road.results) for n in range(len(items))]
+    _log(answers)
+    if any(answer.status == 202 and answer.body["status"] == "pending" for answer in answers):
+        tools.nudge()
+    return answers
+
+
+def _wait_for_lanes(tools: Tools, blocked: Sequence[Ready], road: Road, token: UUID) -> None:
+    """Send what waited behind an earlier message of its conversation, one per lane and round."""
+    waiting = {ready.message_id: ready for ready in blocked}
+    tenant_id = blocked[0].tenant_id
+
+    def lease(connection: Connection) -> list[UUID]:
+        return store.lease(
+            connection, tenant_id, token, list(waiting), lease_s=LEASE_S, now=tools.clock.now
+        )
+
+    patience = min(road.until, tools.clock.monotonic() + LANE_S)
+    while waiting:
+        leased = commit(tools, lease)
+        if leased:
+            road.run([], [waiting.pop(message_id) for message_id in leased])
+            patience = min(road.until, tools.clock.monotonic() + LANE_S)
+        elif tools.clock.monotonic() >= patience:
+            return
+        else:
+            time.sleep(0.02)
+
+
+def _answer(
+    tools: Tools,
+    tenant_id: UUID,
+    n: int,
+    reservation: Reservation,
+    results: dict[UUID, Result],
+) -> Answer:
+    if n in reservation.answers:
+        return reservation.answers[n]
+    if n in reservation.unfinished:
+        return status_of(tools, tenant_id, reservation.unfinished[n])
+    ready = reservation.messages[n]
+    result = results.get(ready.message_id, Result("pending", None, None))
+    return of_message(
+        ready.message_id,
+        result.status,
+        wa_message_id=result.wa_message_id,
+        decision=ready.decision or (),
+        error=result.error,
+    )
+
+
+def _log(answers: Sequence[Answer]) -> None:
+    counts: dict[str, int] = {}
+    for answer in answers:
+        name = str(answer.body.get("message_status") or answer.body["status"])
+        counts[name] = counts.get(name, 0) + 1
+    log.info("outbox.answered", messages=len(answers), by_status=counts)

@@ -1,0 +1,45 @@
+-- name: ask
+-- Every call is one function: functions survive a transaction pooler without prepared statements.
+select * from messaging.ask_sends(%(tenant)s, %(items)s::jsonb, %(now)s)
+
+-- name: reserve
+select * from messaging.reserve_sends(%(tenant)s, %(token)s, %(items)s::jsonb,
+    make_interval(secs => %(lease_s)s), %(now)s)
+
+-- name: lease
+select * from messaging.lease_sends(%(tenant)s, %(token)s, %(messages)s,
+    make_interval(secs => %(lease_s)s), %(now)s)
+
+-- name: claim
+select tenant_id, message_id from messaging.claim_sends(%(token)s, %(limit)s,
+    make_interval(secs => %(lease_s)s), %(now)s)
+
+-- name: load
+select * from messaging.load_sends(%(tenant)s, %(token)s, %(messages)s, %(now)s)
+
+-- name: advance
+select * from messaging.advance_sends(%(tenant)s, %(token)s, %(settle)s::jsonb, %(intent)s::jsonb,
+    %(release)s, make_interval(secs => %(lease_s)s), %(now)s)
+
+-- name: sweep
+select * from messaging.sweep_sends(%(now)s)
+
+-- name: recover
+select message_id, status from messaging.recover_sends(%(tenant)s, %(limit)s, %(now)s)
+
+-- name: find
+-- What GET /v1/messages/{id} shows. Inbound messages are found as well: an id is an id.
+select id, status, wa_message_id, decision, direction, origin, message_type, category,
+    conversation_id, contact_id, error_code, error_message, errors, retry_count, metadata,
+    expires_at, occurred_at, accepted_at, sent_at, delivered_at, read_at, played_at, failed_at,
+    created_at, updated_at
+from messaging.whatsapp_messages where tenant_id = %(tenant)s and id = %(id)s
+
+-- name: number
+-- What marking as read needs; nothing of a stopped or inactive number.
+select n.phone_number_id, n.access_token_sealed from messaging.whatsapp_accounts as n
+join messaging.tenants as t on t.id = n.tenant_id
+where n.tenant_id = %(tenant)s and n.id = %(account)s
+    and messaging.is_number_active(n) and t.is_active
+    and n.sends_stopped_at is null and t.sends_stopped_at is null
+    and n.access_token_sealed is not null

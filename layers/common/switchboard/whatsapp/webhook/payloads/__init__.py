@@ -1,0 +1,48 @@
+"""The typed bodies of inbound messages: one class per type or family of types, one union below.
+
+To add a message type:
+1. add a class beside the others, in a file of its own: a frozen dataclass with `WORDS` (Meta's
+   `type`, or `interactive.<kind>`) and a `read` that raises `Odd` for the wrong shape,
+2. add the class to `Payload` below (mypy then shows every `match` that must take it up),
+3. add `tests/payloads/inbound/<type>.json`, a whole webhook body, and its line in
+   `tests/unit/test_whatsapp_webhook.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+from switchboard.whatsapp.webhook.payloads._read import Odd
+from switchboard.whatsapp.webhook.payloads.location import Location
+from switchboard.whatsapp.webhook.payloads.media import Media, MediaKind
+from switchboard.whatsapp.webhook.payloads.reaction import Reaction
+from switchboard.whatsapp.webhook.payloads.replies import Button, ButtonReply, ListReply
+from switchboard.whatsapp.webhook.payloads.text import Text
+from switchboard.whatsapp.webhook.payloads.unknown import Unknown
+
+__all__ = [
+    "READERS",
+    "TYPES",
+    "Button",
+    "ButtonReply",
+    "ListReply",
+    "Location",
+    "Media",
+    "MediaKind",
+    "Odd",
+    "Payload",
+    "Reaction",
+    "Text",
+    "Unknown",
+]
+
+Payload = Text | Media | Location | Reaction | Button | ButtonReply | ListReply | Unknown
+
+READERS: dict[str, Callable[[str, dict[str, Any]], Payload]] = {
+    word: kind.read for kind in get_args(Payload) for word in kind.WORDS
+}
+"""Meta's word -> how its object is read. A word claimed twice is refused by a test."""
+
+TYPES = tuple(dict.fromkeys(word.partition(".")[0] for word in READERS))
+"""The values of Meta's `type` that have a class: an odd one of these is worth a reason."""

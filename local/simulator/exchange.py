@@ -1,0 +1,251 @@
+"""What Meta does between the Graph API and the phones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from local.simulator.archive import Archive
+from local.simulator.config import BusinessNumber, Config
+from local.simulator.faults import FaultBoard, Status
+from local.simulator.graph_checks import Send, unacceptable
+from local.simulator.graph_errors import GraphRefusal, status_error
+from local.simulator.journal import Journal
+from local.simulator.limits import Limits
+from local.simulator.media import MediaShelf
+from local.simulator.payloads import Update, inbound, new_message_id, status
+from local.simulator.people import People, Person, digits_of, whatsapp_id
+from local.simulator.phone import Message, Phone
+from local.simulator.webhooks import Webhooks
+
+Json = dict[str, Any]
+
+
+class Exchange:
+    """The simulated Meta's state and its rules; knows nothing of HTTP requests.
+
+    `clock` gives Unix seconds. Every method must run in the event loop's thread.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+        self.config = config
+        self.clock = clock
+        folder = config.local_dir
+        self.archive = Archive(folder)
+        self.journal = Journal()
+        self.people = People(self.archive)
+        self.phone = Phone(self.archive, self._tell)
+        self.media = MediaShelf(self.archive, folder / "simulator-media" if folder else None)
+        self.limits = Limits()
+        self.faults = FaultBoard()
+        for _, document in self.archive.documents("faults"):
+            self.faults.change(document)
+        self.webhooks = Webhooks(config, self.faults, self.journal, self.archive)
+        self.webhooks.answered = self._taken_by_backend
+
+    async def start(self) -> None:
+        """Begin delivering, and finish what an earlier run accepted."""
+        await self.webhooks.start()
+        for message in self.phone.all():
+            if message.author == "business" and message.state in ("accepted", "sent"):
+                person = self.people.find(message.person_id)
+                if person is not None:
+                    self.webhooks.run(self._travel(person, message))
+
+    async def stop(self) -> None:
+        """End the webhooks and the event streams, release the files."""
+        self.journal.close()
+        await self.webhooks.stop()
+        self.archive.close()
+
+    def view(self, message: Message) -> Json:
+        """A message as pages and tests see it."""
+        return self.phone.view(message)
+
+    # The business's side
+
+    def accept(self, number: BusinessNumber, send: Send) -> tuple[Person, Message]:
+        """Take a message that passed its checks; its statuses follow. Raises GraphRefusal."""
+        digits = digits_of(send.to)
+        if digits is not None and whatsapp_id(digits) == whatsapp_id(number.display_phone_number):
+            raise GraphRefusal(131021)
+        self._check_allowed(send.to)
+        self._check_media(number, send)
+        person = self.people.find_or_add(send.to)
+        if person is None:
+            raise GraphRefusal(131009, details="The recipient is not a valid WhatsApp user.")
+        self._check_limits(number, person)
+        message = Message(
+            id=new_message_id(person.address, inbound=False),
+            person_id=person.id,
+            phone_number_id=number.phone_number_id,
+            author="business",
+            type=send.type,
+            content=send.content if isinstance(send.content, dict) else {"items": send.content},
+            at=self.clock(),
+            state="accepted",
+            quoted_id=send.context_id,
+            callback_data=send.callback_data,
+        )
+        self.phone.add(message)
+        self.webhooks.run(self._travel(person, message))
+        return person, message
+
+    def mark_read(self, number: BusinessNumber, message_id: str, *, typing: bool) -> None:
+        """The business read a person's message. An id of another origin is taken silently.
+
+        Raises GraphRefusal for a message the business wrote itself or another number's.
+        """
+        message = self.phone.get(message_id)
+        if message is None:
+            return
+        if message.author != "person" or message.phone_number_id != number.phone_number_id:
+            raise GraphRefusal(131009, details="Message ID is not a received message.")
+        self.phone.mark_read(message)
+        if typing:
+            key = (message.person_id, message.phone_number_id)
+            self.phone.set_typing(key, self.clock())
+            until = self.phone.typing_until(key)
+            typed = {"contact": key[0], "phone_number_id": key[1], "until": until}
+            self.journal.publish("typing", typed)
+
+    def _check_allowed(self, to: str) -> None:
+        allowed = self.faults.now.allowed_recipients
+        if allowed and whatsapp_id(to) not in {whatsapp_id(digits_of(a) or a) for a in allowed}:
+            raise GraphRefusal(131030)
+
+    def _check_media(self, number: BusinessNumber, send: Send) -> None:
+        if not isinstance(send.content, dict) or not send.content.get("id"):
+            return
+        if send.type in ("image", "video", "audio", "document", "sticker"):
+            media = self.media.get(str(send.content["id"]))
+            if media is None or media.phone_number_id != number.phone_number_id:
+                raise unacceptable(
+                    f"Param {send.type}['id'] is not a valid whatsapp business account media"
+                    " attachment ID"
+                )
+
+    def _check_limits(self, number: BusinessNumber, person: Person) -> None:
+        faults, now = self.faults.now, self.clock()
+        if faults.throughput_limit and not self.limits.take_throughput(
+            number.phone_number_id, per_second=faults.throughput_per_second, now=now
+        ):
+            raise GraphRefusal(130429)
+        if faults.pair_limit and not self.limits.take_pair(
+            number.phone_number_id, person.address, burst=faults.pair_burst, now=now
+        ):
+            raise GraphRefusal(131056)
+
+    async def _travel(self, person: Person, message: Message) -> None:
+        """Accepted -> sent -> delivered, or failed; a reaction only ever gets to sent."""
+        key = (message.person_id, message.phone_number_id)
+        await self._gap()
+        code = self.faults.now.failed_code
+        if code is None and message.type != "template":
+            code = None if self.phone.window_open(key, message.at) else 131047
+        if code is not None:
+            if self.phone.advance(message, "failed", error=status_error(code)):
+                self._post_status(person, message, "failed")
+            return
+        if self.phone.advance(message, "sent"):
+            self._post_status(person, message, "sent")
+        if message.type == "reaction":
+            self.phone.react(
+                str(message.content.get("message_id")),
+                "business",
+                str(message.content.get("emoji", "")),
+            )
+            return
+        await self._gap()
+        if self.phone.advance(message, "delivered"):
+            self._post_status(person, message, "delivered")
+
+    async def _gap(self) -> None:
+        await self.webhooks.pause(self.faults.now.status_gap_ms / 1000)
+
+    def _post_status(self, person: Person, message: Message, word: Status) -> None:
+        if word not in self.faults.now.lost_statuses:
+            self.webhooks.post(status(person, message, word, self.clock()))
+
+    # The people's side
+
+    def write(
+        self,
+        person: Person,
+        number: BusinessNumber,
+        *,
+        kind: str,
+        content: Json,
+        quoted_id: str | None = None,
+    ) -> Message:
+        """A person sends something to a business number; its webhook leaves."""
+        message = Message(
+            id=new_message_id(person.address, inbound=True),
+            person_id=person.id,
+            phone_number_id=number.phone_number_id,
+            author="person",
+            type=kind,
+            content=content,
+            at=self.clock(),
+            state="sent",
+            quoted_id=quoted_id,
+        )
+        self.phone.add(message)
+        if kind == "reaction":
+            self.phone.react(content["message_id"], "person", content.get("emoji", ""))
+        # In and out count together, but nobody refuses a person.
+        self.limits.take_throughput(
+            number.phone_number_id,
+            per_second=self.faults.now.throughput_per_second,
+            now=self.clock(),
+        )
+        self.webhooks.post(inbound(number, person, message))
+        return message
+
+    def show_chat(self, person: Person, number: BusinessNumber) -> list[Message]:
+        """The person looks at the chat: what had arrived is read. Returns what was unread."""
+        unread = self.phone.unread((person.id, number.phone_number_id))
+        for message in unread:
+            if message.type != "reaction" and self.phone.advance(message, "read"):
+                self._post_status(person, message, "read")
+        return unread
+
+    # Switches and housekeeping
+
+    def change_faults(self, changes: Json) -> Json:
+        """Set some switches; raises pydantic's ValidationError."""
+        self.faults.change(changes)
+        return self._faults_changed()
+
+    def reset_faults(self) -> Json:
+        """A healthy Meta again."""
+        self.faults.reset()
+        return self._faults_changed()
+
+    def forget_everything(self) -> None:
+        """Empty phones, logs and shelves, a healthy Meta: as on the very first start."""
+        self.webhooks.forget()
+        self.people.clear()
+        self.phone.clear()
+        self.media.clear()
+        self.limits.clear()
+        self.journal.clear()
+        self.archive.clear()
+        self.reset_faults()
+        self.journal.publish("reload", {})
+
+    def _faults_changed(self) -> Json:
+        document = self.faults.now.model_dump(mode="json")
+        self.archive.put("faults", "now", document)
+        self.journal.publish("faults", document)
+        return document
+
+    def _taken_by_backend(self, updates: list[Update]) -> None:
+        for update in updates:
+            message = self.phone.get(update.item["id"])
+            if update.kind == "messages" and message is not None:
+                self.phone.advance(message, "delivered")
+
+    def _tell(self, message: Message) -> None:
+        self.journal.publish("message", self.phone.view(message))

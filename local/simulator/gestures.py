@@ -1,0 +1,186 @@
+"""What a person can do on the phone, as the test API and the page say it.
+
+    {"type": "text", "text": "hola", "reply_to"?: <message id>}
+    {"type": "button", "button_id": "ok", "reply_to"?: <id of the message with the buttons>}
+    {"type": "list", "row_id": "r1", "reply_to"?: <id of the message with the list>}
+    {"type": "location", "latitude": 19.4, "longitude": -99.1, "name"?, "address"?, "reply_to"?}
+    {"type": "reaction", "message_id": <message id>, "emoji": "👍"}       an empty emoji removes it
+    {"type": "image", "data": <base64>, "mime_type": "image/png", "caption"?, "reply_to"?}
+    {"type": "image", "media_id": <id stored before>, "caption"?, "reply_to"?}
+    {"type": "raw", "as": "sticker", "content": {…}, "reply_to"?}   anything else Meta may send
+
+Each also carries "phone_number_id": the business number it goes to.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from local.simulator.config import BusinessNumber
+from local.simulator.exchange import Exchange
+from local.simulator.media import Media
+from local.simulator.people import Person
+from local.simulator.phone import Message
+
+Json = dict[str, Any]
+
+
+class Impossible(ValueError):
+    """The gesture has nothing to act on: no such message, button, row or picture."""
+
+
+class _Gesture(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phone_number_id: str
+    reply_to: str | None = None
+
+
+class WriteText(_Gesture):
+    """Type a message."""
+
+    type: Literal["text"]
+    text: str = Field(min_length=1, max_length=65_536)
+
+
+class TapButton(_Gesture):
+    """Tap a reply button; without reply_to, of the newest message that has it."""
+
+    type: Literal["button"]
+    button_id: str
+
+
+class ChooseRow(_Gesture):
+    """Choose from a list; without reply_to, of the newest message that has the row."""
+
+    type: Literal["list"]
+    row_id: str
+
+
+class ShareLocation(_Gesture):
+    """Share a place, degrees."""
+
+    type: Literal["location"]
+    latitude: float = Field(ge=-90, le=90)
+    longitude: float = Field(ge=-180, le=180)
+    name: str | None = None
+    address: str | None = None
+
+
+class React(_Gesture):
+    """React to a bubble; an empty emoji takes the reaction back."""
+
+    type: Literal["reaction"]
+    message_id: str
+    emoji: str = ""
+
+
+class SendImage(_Gesture):
+    """Send a picture, given here or stored before."""
+
+    type: Literal["image"]
+    data: str | None = None
+    media_id: str | None = None
+    mime_type: str = "image/jpeg"
+    caption: str | None = None
+
+
+class SendRaw(_Gesture):
+    """Send a message of any type with Meta's object for it."""
+
+    type: Literal["raw"]
+    word: str = Field(alias="as")
+    content: Json
+
+
+Gesture = Annotated[
+    WriteText | TapButton | ChooseRow | ShareLocation | React | SendImage | SendRaw,
+    Field(discriminator="type"),
+]
+GESTURE: TypeAdapter[Gesture] = TypeAdapter(Gesture)
+
+
+def perform(
+    exchange: Exchange, person: Person, number: BusinessNumber, gesture: Gesture
+) -> Message:
+    """Do it; the message's webhook leaves. Raises Impossible."""
+    kind: str
+    content: Json
+    quoted_id = gesture.reply_to
+    match gesture:
+        case WriteText():
+            kind, content = "text", {"body": gesture.text}
+        case TapButton():
+            holder, reply = _find_reply(exchange, person, number, gesture)
+            quoted_id = holder.id
+            kind, content = "interactive", {"type": "button_reply", "button_reply": reply}
+        case ChooseRow():
+            holder, reply = _find_reply(exchange, person, number, gesture)
+            quoted_id = holder.id
+            kind, content = "interactive", {"type": "list_reply", "list_reply": reply}
+        case ShareLocation():
+            kind = "location"
+            content = gesture.model_dump(
+                include={"latitude", "longitude", "name", "address"}, exclude_none=True
+            )
+        case React():
+            # A reaction names its bubble itself; Meta sends no context with it.
+            quoted_id = None
+            kind = "reaction"
+            content = {"message_id": gesture.message_id, "emoji": gesture.emoji}
+        case SendImage():
+            media = _picture(exchange, number, gesture)
+            kind = "image"
+            content = {"id": media.id, "mime_type": media.mime_type, "sha256": media.sha256}
+            content |= {"caption": gesture.caption} if gesture.caption else {}
+        case SendRaw():
+            kind, content = gesture.word, gesture.content
+    return exchange.write(person, number, kind=kind, content=content, quoted_id=quoted_id)
+
+
+def options(message: Message) -> list[tuple[str, Json]]:
+    """The replies a message offers, as ("button" | "list", Meta's reply object)."""
+    if message.author != "business" or message.type != "interactive":
+        return []
+    action = message.content.get("action") or {}
+    buttons = [b.get("reply") or {} for b in action.get("buttons") or []]
+    rows = [row for section in action.get("sections") or [] for row in section.get("rows") or []]
+    offered = [("button", {"id": b.get("id"), "title": b.get("title")}) for b in buttons]
+    for row in rows:
+        shown = {key: row[key] for key in ("id", "title", "description") if row.get(key)}
+        offered.append(("list", shown))
+    return offered
+
+
+def _find_reply(
+    exchange: Exchange, person: Person, number: BusinessNumber, gesture: TapButton | ChooseRow
+) -> tuple[Message, Json]:
+    wanted = gesture.button_id if isinstance(gesture, TapButton) else gesture.row_id
+    for message in reversed(exchange.phone.chat((person.id, number.phone_number_id))):
+        if gesture.reply_to not in (None, message.id):
+            continue
+        for kind, reply in options(message):
+            if kind == gesture.type and reply["id"] == wanted:
+                return message, reply
+    raise Impossible(f"no message of this chat offers the {gesture.type} {wanted!r}")
+
+
+def _picture(exchange: Exchange, number: BusinessNumber, gesture: SendImage) -> Media:
+    if gesture.media_id is not None:
+        media = exchange.media.get(gesture.media_id)
+        if media is None:
+            raise Impossible(f"no picture is stored as {gesture.media_id!r}")
+        return media
+    try:
+        content = base64.b64decode(gesture.data or "", validate=True)
+    except binascii.Error:
+        raise Impossible("data is not base64") from None
+    if not content:
+        raise Impossible("an image needs data or media_id")
+    return exchange.media.store(
+        content, mime_type=gesture.mime_type, phone_number_id=number.phone_number_id
+    )

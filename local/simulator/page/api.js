@@ -1,0 +1,36 @@
+// The simulator's own HTTP API and its event stream (control.py describes both).
+
+async function call(method, path, body) {
+  const answer = await fetch(`/simulator${path}`, {
+    method,
+    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const document = answer.status === 204 ? {} : await answer.json();
+  if (!answer.ok) throw new Error(document.error ?? `HTTP ${answer.status}`);
+  return document;
+}
+
+const phone = (contact, what) => `/phone/${encodeURIComponent(contact)}/${what}`;
+
+export const api = {
+  state: () => call("GET", "/state"),
+  act: (contact, gesture) => call("POST", phone(contact, "messages"), gesture),
+  seen: (contact, number) => call("POST", phone(contact, "seen"), { phone_number_id: number }),
+  closeWindow: (contact, number) => call("POST", phone(contact, "window"), { phone_number_id: number, open: false }),
+  setFaults: (changes) => call("POST", "/faults", changes),
+  resetFaults: () => call("DELETE", "/faults"),
+  flush: () => call("POST", "/webhooks/flush"),
+  clearLog: () => call("DELETE", "/requests"),
+  reset: () => call("POST", "/reset"),
+};
+
+/** Follow what happens: `handlers` by event name; `lost` and `back` tell of the connection. */
+export function follow(handlers, { lost, back }) {
+  const stream = new EventSource("/simulator/events");
+  stream.addEventListener("hello", back);
+  stream.addEventListener("error", lost);
+  for (const [kind, handle] of Object.entries(handlers)) {
+    stream.addEventListener(kind, (event) => handle(JSON.parse(event.data)));
+  }
+}

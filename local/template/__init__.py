@@ -1,0 +1,1 @@
+"""Reads template.yaml as CloudFormation with SAM's transform would, as far as a local run needs."""

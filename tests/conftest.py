@@ -1,0 +1,93 @@
+"""Fixtures of all suites: Postgres.
+
+`database` is what nearly every test wants: a migrated database of its own. The server below it is
+started when first asked for, one per test worker, and gone with the run (even one that is killed).
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.guardian import Guardian
+from local.postgres import PostgresServer
+from tests.databases import ClonedDatabase, cloned, make_template
+
+
+@pytest.fixture(scope="session")
+def guardian() -> Iterator[Guardian]:
+    """What it adopts does not outlive the test run, however that ends."""
+    with Guardian() as guardian:
+        yield guardian
+
+
+@pytest.fixture(scope="session")
+def postgres(guardian: Guardian) -> Iterator[PostgresServer]:
+    """The worker's Postgres, quick because it may lose data in a crash: trusts this machine."""
+    yield from _server(guardian, durable=False)
+
+
+@pytest.fixture(scope="session")
+def durable_postgres(guardian: Guardian) -> Iterator[PostgresServer]:
+    """A second Postgres that keeps what it has committed: for tests that `kill()` it.
+
+    Whoever kills it calls `start()` again, or `watch()` once so that it comes back by itself.
+    """
+    yield from _server(guardian, durable=True)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: PostgresServer) -> str:
+    """Name of the migrated database on `postgres` that every test's own is copied from."""
+    return make_template(postgres)
+
+
+@pytest.fixture(scope="session")
+def durable_template(durable_postgres: PostgresServer) -> str:
+    """The same on `durable_postgres`."""
+    return make_template(durable_postgres)
+
+
+@pytest.fixture
+def database(postgres: PostgresServer, template: str) -> Iterator[ClonedDatabase]:
+    """A migrated database of the test's own, with URLs of app, owner and superuser."""
+    with cloned(postgres, template) as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database(postgres: PostgresServer) -> Iterator[ClonedDatabase]:
+    """A database without tables, owned by `owner`: for tests of the migrations themselves.
+
+    Roles belong to the server: `door` and `app` may exist here from another test's migrations.
+    """
+    with cloned(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+def durable_database(
+    durable_postgres: PostgresServer, durable_template: str
+) -> Iterator[ClonedDatabase]:
+    """As `database`, on the server that may be killed."""
+    with cloned(durable_postgres, durable_template) as database:
+        yield database
+
+
+def _server(guardian: Guardian, *, durable: bool) -> Iterator[PostgresServer]:
+    folder = Path(tempfile.mkdtemp(prefix="switchboard-test-"))
+    # As root without user namespaces Postgres runs as another user, who must get through.
+    folder.chmod(0o711)
+    server = PostgresServer(
+        folder / "postgres", log=folder / "postgres.log", durable=durable, guardian=guardian
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)

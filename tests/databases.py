@@ -1,0 +1,78 @@
+"""Databases for tests: a migrated template once per server, a clone of it per test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from local.postgres import PostgresServer
+from switchboard.kernel.migrations import migrate
+
+SQL_FOLDER = Path(__file__).parent.parent / "sql"
+TEMPLATE = "template_switchboard"
+
+
+@dataclass(frozen=True, slots=True)
+class ClonedDatabase:
+    """One test's own database on `server`, with the URL of each role that may log in."""
+
+    name: str
+    server: PostgresServer
+
+    @property
+    def app_url(self) -> str:
+        """URL of `app`, the role of the functions: row-level security binds it."""
+        return self.server.url("app", self.name)
+
+    @property
+    def owner_url(self) -> str:
+        """URL of `owner`, the plain role that migrates (no superuser, as on RDS)."""
+        return self.server.url("owner", self.name)
+
+    @property
+    def superuser_url(self) -> str:
+        """URL of the superuser, to look at every row whatever its tenant."""
+        return self.server.url(database=self.name)
+
+
+def make_template(server: PostgresServer) -> str:
+    """Migrate a database as the plain owner, to be cloned; returns its name."""
+    _create(server, TEMPLATE, template="template1")
+    migrate(server.url("owner", TEMPLATE), SQL_FOLDER, app_password="app")
+    return TEMPLATE
+
+
+@contextmanager
+def cloned(server: PostgresServer, template: str = "template1") -> Iterator[ClonedDatabase]:
+    """Yield a database copied from `template`, and drop it afterwards, connections and all."""
+    database = ClonedDatabase(f"test_{uuid.uuid4().hex}", server)
+    _create(server, database.name, template=template)
+    try:
+        yield database
+    finally:
+        _run(
+            server,
+            sql.SQL("drop database if exists {} with (force)").format(
+                sql.Identifier(database.name)
+            ),
+        )
+
+
+def _create(server: PostgresServer, name: str, *, template: str) -> None:
+    _run(
+        server,
+        sql.SQL("create database {} template {} owner owner").format(
+            sql.Identifier(name), sql.Identifier(template)
+        ),
+    )
+
+
+def _run(server: PostgresServer, statement: sql.Composed) -> None:
+    with psycopg.connect(server.url(database="postgres"), autocommit=True) as connection:
+        connection.execute(statement)

@@ -1,0 +1,109 @@
+"""functions/process_jobs: the tick and the nudge run what is due, on a real database."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from functions.process_jobs import app
+from switchboard.kernel.settings import Settings
+from switchboard.tools import Tools
+from tests.databases import ClonedDatabase
+
+#: As EventBridge Scheduler calls a target whose input the template does not change.
+TICK = {
+    "version": "0",
+    "id": "12345678-1234-1234-1234-123456789012",
+    "detail-type": "Scheduled Event",
+    "source": "aws.scheduler",
+    "time": "2026-11-20T14:00:00Z",
+    "detail": "{}",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of Lambda's context that the function uses."""
+
+    seconds: float = 120.0
+    aws_request_id: str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+@pytest.fixture
+def tools(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tools]:
+    made = Tools(Settings(database_url=database.app_url))
+    monkeypatch.setattr(app, "tools", lambda: made)
+    yield made
+    made.db.drop()
+
+
+@pytest.mark.parametrize(
+    ("event", "source"), [(TICK, "aws.scheduler"), ({"source": "nudge"}, "nudge"), ({}, "direct")]
+)
+def test_housekeeping_runs_and_the_counts_are_returned_and_logged(
+    tools: Tools,
+    database: ClonedDatabase,
+    capfd: pytest.CaptureFixture[str],
+    event: dict[str, Any],
+    source: str,
+) -> None:
+    answer = app.handler(event, Context())
+    assert answer["ticked"] == answer["completed"] == 3
+    assert answer["stopped"] == "idle"
+    json.dumps(answer)  # what Lambda does with it
+    line = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert line["message"] == "worker.ended"
+    assert (line["source"], line["completed"]) == (source, 3)
+    with psycopg.connect(database.superuser_url) as everything:
+        rows = everything.execute(
+            "select job_type, status from messaging.scheduled_jobs order by job_type"
+        ).fetchall()
+    assert rows == [(kind, "completed") for kind in ("drain_backlog", "ensure_partitions", "sweep")]
+
+
+def test_a_second_call_in_the_same_period_repeats_nothing(tools: Tools) -> None:
+    # Two minutes may begin between two calls, so three calls hold two of one minute.
+    answers = [app.handler(TICK, Context()) for _ in range(3)]
+    assert 0 in [answer["ticked"] for answer in answers]
+
+
+def test_without_time_nothing_is_begun(tools: Tools, database: ClonedDatabase) -> None:
+    answer = app.handler({"source": "nudge"}, Context(seconds=3.0))
+    assert (answer["stopped"], answer["completed"]) == ("time", 0)
+
+
+def test_a_database_that_is_away_is_an_answer_and_no_error(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Tools(Settings(database_url="postgresql://app@127.0.0.1:1/nowhere"))
+    monkeypatch.setattr(app, "tools", lambda: away)
+    began = time.monotonic()
+    assert app.handler(TICK, Context())["stopped"] == "database"
+    assert time.monotonic() - began < 10
+
+
+def test_a_job_of_a_kind_without_code_stays(tools: Tools, database: ClonedDatabase) -> None:
+    tenant = uuid.uuid4()
+    with psycopg.connect(database.superuser_url, autocommit=True) as everything:
+        everything.execute(
+            "insert into messaging.tenants (id, slug, name) values (%s, 'a', 'A')", (tenant,)
+        )
+        everything.execute(
+            "insert into messaging.scheduled_jobs (tenant_id, job_type) values (%s, 'tomorrow')",
+            (tenant,),
+        )
+        app.handler(TICK, Context())
+        row = everything.execute(
+            "select status, attempts from messaging.scheduled_jobs where tenant_id = %s", (tenant,)
+        ).fetchone()
+    assert row == ("pending", 0)

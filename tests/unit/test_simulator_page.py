@@ -1,0 +1,333 @@
+"""The phone page in a real browser: what a person sees and can do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+
+from tests.browsing import chromium
+from tests.simulator_run import FIRST, THIRD, Simulator, backend, simulator, wait_until
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module", name="chromium")
+def chromium_fixture() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Simulator]:
+    with backend() as receiver, simulator(receiver) as running:
+        yield running
+
+
+@pytest.fixture
+def meta(running: Simulator) -> Simulator:
+    running.start_afresh()
+    return running
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser complained about: errors, refused sources, requests to other hosts."""
+    return []
+
+
+@pytest.fixture
+def page(meta: Simulator, chromium: Browser, complaints: list[str]) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def asked(request: Request) -> None:
+        if not request.url.startswith((meta.url, "data:", "blob:")):
+            complaints.append(request.url)
+
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", said)
+    page.on("request", asked)
+    page.goto(meta.url)
+    expect(page.locator("#wire-text")).to_have_text("live")
+    expect(page.locator(".contact")).to_have_count(5)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def question() -> Json:
+    reply = [{"id": "eight", "title": "20:00"}, {"id": "half", "title": "21:30"}]
+    return {
+        "type": "interactive",
+        "interactive": {
+            "type": "button",
+            "body": {"text": "When shall we expect you?"},
+            "action": {"buttons": [{"type": "reply", "reply": r} for r in reply]},
+        },
+    }
+
+
+def mark_read(meta: Simulator, message_id: str, **more: Any) -> None:
+    """The business reads a message (and types, if told so)."""
+    answer = meta.send(body={"status": "read", "message_id": message_id, **more})
+    assert answer.json() == {"success": True}
+
+
+def last(page: Page, author: str) -> Any:
+    return page.locator(f".line.{author}").last
+
+
+def test_a_typed_message_leaves_as_webhook_and_its_ticks_turn_blue(
+    meta: Simulator, page: Page
+) -> None:
+    page.get_by_label("Message", exact=True).fill("Is there a table?")
+    page.keyboard.press("Enter")
+    expect(last(page, "person")).to_have_attribute("data-state", "delivered")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    (message,) = meta.backend.messages()
+    assert message["text"] == {"body": "Is there a table?"}
+    mark_read(meta, message["id"], typing_indicator={"type": "text"})
+    expect(last(page, "person").locator(".ticks.read")).to_be_visible()
+    expect(page.locator("#typing")).to_be_visible()
+    meta.sent(body={"type": "reaction", "reaction": {"message_id": message["id"], "emoji": "👍"}})
+    expect(last(page, "person").locator(".reactions")).to_have_text("👍")
+    meta.sent()
+    expect(last(page, "business")).to_contain_text("hello")
+    expect(page.locator("#typing")).to_be_hidden()
+
+
+def test_a_reply_in_the_open_chat_is_read_at_once(meta: Simulator, page: Page) -> None:
+    wamid = meta.sent()
+    expect(last(page, "business").locator(".ticks.read")).to_be_visible()
+    wait_until(lambda: meta.backend.words(wamid) == ["sent", "delivered", "read"])
+
+
+def test_a_reply_in_another_chat_waits_unread_until_it_is_opened(
+    meta: Simulator, page: Page
+) -> None:
+    wamid = meta.sent("447700900142")
+    ben = page.locator(".contact", has_text="Ben Whitfield")
+    expect(ben.locator(".count")).to_have_text("1")
+    wait_until(lambda: meta.backend.words(wamid) == ["sent", "delivered"])
+    ben.click()
+    expect(last(page, "business").locator(".ticks.read")).to_be_visible()
+    expect(ben.locator(".count")).to_have_count(0)
+    wait_until(lambda: meta.backend.words(wamid)[-1] == "read")
+
+
+def test_a_button_is_tapped_once_and_stays_chosen(meta: Simulator, page: Page) -> None:
+    wamid = meta.sent(body=question())
+    page.get_by_role("button", name="20:00").click()
+    expect(last(page, "person")).to_contain_text("When shall we expect you?")
+    expect(page.locator("button.choice.chosen")).to_have_text("20:00")
+    expect(page.get_by_role("button", name="21:30")).to_be_disabled()
+    wait_until(meta.backend.messages)
+    (message,) = meta.backend.messages()
+    assert message["context"]["id"] == wamid
+    assert message["interactive"]["button_reply"] == {"id": "eight", "title": "20:00"}
+
+
+def test_a_row_is_chosen_from_a_list(meta: Simulator, page: Page) -> None:
+    row = {"id": "candles", "title": "Candles", "description": "Included"}
+    sections = [{"title": "Table", "rows": [row, {"id": "flowers", "title": "Flowers"}]}]
+    action = {"button": "Extras", "sections": sections}
+    content = {"type": "list", "body": {"text": "Anything else?"}, "action": action}
+    meta.sent(body={"type": "interactive", "interactive": content})
+    page.get_by_role("button", name="Extras").click()
+    page.get_by_role("dialog").get_by_text("Candles").click()
+    expect(last(page, "person")).to_contain_text("Candles")
+    wait_until(meta.backend.messages)
+    assert meta.backend.messages()[0]["interactive"]["list_reply"] == row
+
+
+def test_a_location_and_a_picture_are_shared(meta: Simulator, page: Page) -> None:
+    page.get_by_role("button", name="Attach").click()
+    page.get_by_role("button", name="Location").click()
+    page.get_by_role("button", name="South Bank, London").click()
+    page.get_by_role("button", name="Share", exact=True).click()
+    expect(last(page, "person")).to_contain_text("South Bank, London")
+    page.get_by_role("button", name="Attach").click()
+    page.get_by_role("button", name="Sample picture").click()
+    photo = last(page, "person").locator("img.photo")
+    expect(photo).to_be_visible()
+    page.wait_for_function(
+        "() => [...document.images].every((image) => image.complete && image.naturalWidth > 0)"
+    )
+    wait_until(lambda: len(meta.backend.messages()) == 2)
+    place, picture = meta.backend.messages()
+    assert place["location"]["latitude"] == 51.5055
+    assert picture["image"]["mime_type"] == "image/jpeg"
+
+
+def test_reacting_and_taking_it_back(meta: Simulator, page: Page) -> None:
+    wamid = meta.sent()
+    line = last(page, "business")
+    expect(line).to_have_attribute("data-state", "read")
+    for expected in ("❤️", None):
+        line.hover()
+        line.get_by_role("button", name="React").click()
+        line.get_by_role("button", name="❤️").click()
+        expect(line.locator(".reactions")).to_have_count(1 if expected else 0)
+    wait_until(lambda: len(meta.backend.messages()) == 2)
+    given, taken = meta.backend.messages()
+    assert given["reaction"] == {"message_id": wamid, "emoji": "❤️"}
+    assert taken["reaction"] == {"message_id": wamid}
+
+
+def test_replying_quotes_the_message(meta: Simulator, page: Page) -> None:
+    wamid = meta.sent()
+    line = last(page, "business")
+    line.hover()
+    line.get_by_role("button", name="Reply").click()
+    expect(page.locator("#quoting-text")).to_have_text("hello")
+    page.keyboard.type("hello to you")
+    page.keyboard.press("Enter")
+    expect(last(page, "person").locator(".quoted")).to_contain_text("hello")
+    expect(page.locator("#quoting")).to_be_hidden()
+    wait_until(meta.backend.messages)
+    assert meta.backend.messages()[0]["context"]["id"] == wamid
+
+
+def test_everything_is_reached_by_keyboard(meta: Simulator, page: Page) -> None:
+    meta.sent(body=question())
+    expect(page.locator("button.choice")).to_have_count(2)
+    page.locator(".contact").first.focus()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "() => { const e = document.activeElement;"
+                " return e.getAttribute('aria-label') || e.textContent.trim() || e.id }"
+            )
+        )
+    assert {"React", "Reply", "20:00", "21:30", "Attach", "Send", "text"} <= reached
+    page.get_by_role("button", name="21:30").focus()
+    page.keyboard.press("Enter")
+    expect(last(page, "person")).to_contain_text("21:30")
+
+
+def test_what_others_write_is_never_read_as_html(meta: Simulator, page: Page) -> None:
+    nasty = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    meta.play("ana", text=nasty)
+    meta.sent(body={"type": "text", "text": {"body": nasty}})
+    row = {"id": "r", "title": "<b>bold</b>", "description": "<i>x</i>"}
+    action = {"button": "<u>Go</u>", "sections": [{"rows": [row]}]}
+    content = {"type": "list", "body": {"text": nasty}, "action": action}
+    meta.sent(body={"type": "interactive", "interactive": content})
+    expect(page.locator(".bubble")).to_have_count(3)
+    for text in page.locator(".bubble .content").all_inner_texts():
+        assert text == nasty
+    page.get_by_role("button", name="<u>Go</u>").click()
+    expect(page.get_by_role("dialog").get_by_text("<b>bold</b>")).to_be_visible()
+    assert page.locator(".bubble img, .bubble script, dialog i").count() == 0
+    assert "owned" not in page.title()
+
+
+def test_a_failed_message_is_shown_as_never_arrived(meta: Simulator, page: Page) -> None:
+    meta.faults(failed_code=131026)
+    meta.sent()
+    expect(last(page, "business")).to_contain_text("Never arrived: Message undeliverable (131026)")
+
+
+def test_the_log_shows_calls_and_webhooks_with_their_answers(meta: Simulator, page: Page) -> None:
+    meta.backend.answers = [503]
+    meta.play("ana", text="hi")
+    refused = page.locator(".entry", has_text="message text").locator(".status.bad")
+    expect(refused).to_have_text("503")
+    meta.sent()
+    sent = page.locator(".entry", has_text="send text")
+    expect(sent.locator(".status")).to_have_text("200")
+    sent.locator("summary").click()
+    expect(sent.locator("pre")).to_contain_text("wamid.")
+
+
+def test_the_switches_set_and_show_faults(meta: Simulator, page: Page) -> None:
+    page.get_by_label("Sends", exact=True).select_option("throttled")
+    page.get_by_label("Shuffled").check()
+    page.locator(".chip", has_text="delivered").click()
+    page.get_by_label("Extra copies of each").fill("2")
+    page.keyboard.press("Tab")
+
+    def moved() -> bool:
+        now = meta.http.get("/simulator/faults").json()
+        return (now["graph_fault"], now["reorder"], now["lost_statuses"], now["duplicate"]) == (
+            "throttled",
+            True,
+            ["delivered"],
+            2,
+        )
+
+    wait_until(moved)
+    expect(page.locator(".field.moved")).to_have_count(4)
+    page.get_by_role("button", name="Healthy again").click()
+    expect(page.locator(".field.moved")).to_have_count(0)
+    assert meta.http.get("/simulator/faults").json()["duplicate"] == 0
+
+
+def test_a_person_talks_to_every_number(meta: Simulator, page: Page) -> None:
+    page.locator(".contact", has_text="Mei Lin").click()
+    page.get_by_label("Business number").select_option(THIRD.phone_number_id)
+    page.get_by_label("Message", exact=True).fill("no number here")
+    page.get_by_role("button", name="Send", exact=True).click()
+    wait_until(meta.backend.messages)
+    (value,) = meta.backend.values()
+    assert value["metadata"]["phone_number_id"] == THIRD.phone_number_id
+    assert "from" not in value["messages"][0]
+    page.reload()
+    expect(page.locator("#chat-about")).to_contain_text("Mei Lin")
+    expect(last(page, "person")).to_contain_text("no number here")
+
+
+def test_it_fits_a_phones_width(meta: Simulator, page: Page) -> None:
+    meta.play("ana", text="word " * 60 + "x" * 300)
+    page.set_viewport_size({"width": 360, "height": 640})
+    wide = "() => document.documentElement.scrollWidth > innerWidth"
+    for name in ("Activity", "Faults", "Phone"):
+        page.get_by_role("button", name=re.compile(f"^{name}")).click()
+        assert not page.evaluate(wide)
+    for control in (page.get_by_label("Message", exact=True), page.locator(".send")):
+        box = control.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+        assert box["y"] + box["height"] <= 640
+
+
+@pytest.mark.parametrize("width", [1024, 1121, 1280, 1481])
+def test_the_log_is_wide_enough_to_be_read(meta: Simulator, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 850})
+    meta.play("ana", text="hi")
+    meta.sent()
+    whats = page.locator(".entry .what")
+    expect(page.locator(".entry", has_text="message text")).to_have_count(1)
+    assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    for what in whats.all():
+        clipped, lines = what.evaluate(
+            "e => [e.scrollWidth > e.clientWidth,"
+            " e.querySelector('small')?.getClientRects().length"
+            " && e.querySelector('small').clientHeight"
+            " / parseFloat(getComputedStyle(e.querySelector('small')).lineHeight)]"
+        )
+        assert not clipped
+        assert (lines or 1) < 1.5
+
+
+def test_the_page_allows_no_scripts_but_its_own(meta: Simulator, page: Page) -> None:
+    policy = meta.http.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for path in ("/main.js", "/chat.css"):
+        assert meta.http.get(path).headers["x-content-type-options"] == "nosniff"
+    assert meta.http.get("/app.py").status_code == 404
+    assert meta.http.get("/..%2fapp.py").status_code == 404
+    assert FIRST.access_token not in meta.http.get("/simulator/state").text

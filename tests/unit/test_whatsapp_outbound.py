@@ -1,0 +1,288 @@
+"""What we send: whole bodies against the payload files, and every limit before a byte leaves.
+
+The table of bodies must name every file of tests/payloads/outbound, and no other.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from switchboard.kernel.errors import SwitchboardError
+from switchboard.whatsapp.outbound import (
+    CheckedMessage,
+    Context,
+    Image,
+    ImageMessage,
+    InvalidMessage,
+    Message,
+    Reaction,
+    ReactionMessage,
+    Text,
+    TextMessage,
+    UncheckedMessage,
+    read,
+    request_body,
+)
+from switchboard.whatsapp.outbound.request import MODELS
+
+OUTBOUND = Path(__file__).resolve().parents[1] / "payloads" / "outbound"
+KEY = "01930f0a-7a11-7c3e-9d55-0a4f6b1c2d3e.1"
+PHONE = "5215550100301"
+ANSWERED = Context(message_id="wamid.IN0001")
+
+CASES: dict[str, tuple[Message, str, str | None]] = {
+    "text": (TextMessage(text=Text(body="Hola, sí: hasta las 20 h. 🙂")), PHONE, KEY),
+    "text_with_preview": (
+        TextMessage(text=Text(body="https://taller.example/tazas", preview_url=True)),
+        f"+{PHONE}",
+        None,
+    ),
+    "text_without_preview": (
+        TextMessage(text=Text(body="sin vista previa", preview_url=False)),
+        PHONE,
+        None,
+    ),
+    "text_reply": (TextMessage(text=Text(body="Claro."), context=ANSWERED), PHONE, KEY),
+    "text_to_user_id": (TextMessage(text=Text(body="Hola")), "MX.8800130000000002", KEY),
+    "text_for_known_identity": (
+        TextMessage(text=Text(body="Su saldo"), recipient_identity_key_hash="Zk9="),
+        PHONE,
+        KEY,
+    ),
+    "image": (
+        ImageMessage(image=Image(id="770100000000901", caption="La taza azul")),
+        PHONE,
+        KEY,
+    ),
+    "image_link_reply": (
+        ImageMessage(image=Image(link="https://img.example/t/9.jpg?v=2"), context=ANSWERED),
+        PHONE,
+        KEY,
+    ),
+    "reaction": (
+        ReactionMessage(reaction=Reaction(message_id="wamid.IN0001", emoji="👩🏽‍🍳")),
+        PHONE,
+        KEY,
+    ),
+    "reaction_removed": (
+        ReactionMessage(reaction=Reaction(message_id="wamid.IN0001", emoji="")),
+        PHONE,
+        KEY,
+    ),
+    "type_of_tomorrow": (
+        UncheckedMessage("hologram", {"type": "hologram", "hologram": {"id": "7", "depth": 3}}),
+        PHONE,
+        KEY,
+    ),
+}
+SET_BY_US = {"messaging_product", "recipient_type", "to", "recipient", "biz_opaque_callback_data"}
+
+
+def body_of(name: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads((OUTBOUND / f"{name}.json").read_bytes())
+    return body
+
+
+def asked_for(name: str) -> dict[str, Any]:
+    """Return what a caller would send to get the body of `name`."""
+    return {key: part for key, part in body_of(name).items() if key not in SET_BY_US}
+
+
+def fault(message: Any) -> InvalidMessage:
+    with pytest.raises(InvalidMessage) as caught:
+        read(message)
+    return caught.value
+
+
+def text(body: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "text", "text": {"body": body, **more}}
+
+
+def test_every_payload_file_has_its_line_and_every_line_its_file() -> None:
+    assert sorted(CASES) == sorted(path.stem for path in OUTBOUND.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_body_is_metas_to_the_last_key(name: str) -> None:
+    assert request_body(*CASES[name]) == body_of(name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_caller_asks_with_metas_own_object(name: str) -> None:
+    message, to, data = CASES[name]
+    asked = read(asked_for(name))
+    assert asked == message
+    assert request_body(asked, to, data) == body_of(name)
+    assert request_body(asked_for(name), to, data) == body_of(name)
+
+
+def test_every_model_of_the_union_is_found_by_its_type_and_shown_by_a_file() -> None:
+    models = {model for model in get_args(Message) if issubclass(model, CheckedMessage)}
+    assert set(MODELS.values()) == models
+    assert {type(message) for message, _, _ in CASES.values()} == set(get_args(Message))
+
+
+def test_a_known_type_passes_without_a_warning_and_a_later_one_with() -> None:
+    assert read(text("hola")).warnings == ()
+    later = read(asked_for("type_of_tomorrow"))
+    assert later.warnings == ("messages of type hologram are passed to Meta unchecked",)
+
+
+def test_a_message_is_frozen() -> None:
+    message = TextMessage(text=Text(body="hola"))
+    with pytest.raises(ValidationError):
+        message.text.body = "otra"  # type: ignore[misc]
+
+
+def test_a_body_at_the_limit_passes_and_one_more_character_does_not() -> None:
+    assert read(text("é" * 4096)).body() == text("é" * 4096)
+    error = fault(text("é" * 4097))
+    assert error.field == "message.text.body"
+    assert error.detail == "message.text.body has 4097 characters, the limit is 4096"
+    assert error.extra["errors"] == [
+        {"field": error.field, "detail": error.detail, "limit": 4096, "length": 4097}
+    ]
+
+
+def test_a_caption_has_its_own_limit() -> None:
+    image = {"type": "image", "image": {"id": "7", "caption": "c" * 1025}}
+    assert fault(image).detail == "message.image.caption has 1025 characters, the limit is 1024"
+    image["image"] = {"id": "7", "caption": "c" * 1024}
+    assert read(image).body() == image
+
+
+def test_a_fault_is_unprocessable_and_one_of_our_errors() -> None:
+    error = fault(text(""))
+    assert isinstance(error, SwitchboardError)
+    assert error.status == 422
+
+
+def test_no_error_repeats_what_the_person_wrote() -> None:
+    secret = "mi-clave-" * 600
+    for message in (
+        text(secret),
+        text([secret]),
+        {"type": "image", "image": {"link": secret}},
+        {"type": "reaction", "reaction": {"message_id": "wamid.IN0001", "emoji": secret}},
+    ):
+        error = fault(message)
+        assert "mi-clave" not in f"{error} {error.detail} {error.field} {error.extra}"
+
+
+def test_all_faults_of_a_message_are_told_at_once() -> None:
+    error = fault({"type": "reaction", "reaction": {"emoji": "e" * 65}, "context": {}})
+    assert {one["field"] for one in error.extra["errors"]} == {
+        "message.reaction.message_id",
+        "message.reaction.emoji",
+        "message.context",
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "detail"),
+    [
+        (None, "message", "message is not an object"),
+        ([], "message", "message is not an object"),
+        ({}, "message.type", "message.type is missing or no type of Meta's"),
+        ({"type": 7}, "message.type", "message.type is missing or no type of Meta's"),
+        ({"type": "Text!"}, "message.type", "message.type is missing or no type of Meta's"),
+        ({"type": "text"}, "message.text", "message.text is missing"),
+        ({"type": "hologram"}, "message.hologram", "message.hologram is missing"),
+        (text(None), "message.text.body", None),
+        (text(7), "message.text.body", None),
+        (text("x", preview_url="yes"), "message.text.preview_url", None),
+        (text(""), "message.text.body", "message.text.body is empty"),
+        (
+            text("x", boby="y"),
+            "message.text.boby",
+            "message.text.boby is unknown to a text message",
+        ),
+        ({**text("x"), "to": PHONE}, "message.to", "message.to is set by Switchboard"),
+        (
+            {**text("x"), "biz_opaque_callback_data": "mine"},
+            "message.biz_opaque_callback_data",
+            "message.biz_opaque_callback_data is set by Switchboard",
+        ),
+        ({**text("x"), "context": {}}, "message.context.message_id", None),
+        ({**text("x"), "context": {"message_id": ""}}, "message.context.message_id", None),
+        (
+            {"type": "image", "image": {}},
+            "message.image",
+            "message.image needs exactly one of id and link",
+        ),
+        (
+            {"type": "image", "image": {"id": "7", "link": "https://img.example/9.jpg"}},
+            "message.image",
+            "message.image needs exactly one of id and link",
+        ),
+        (
+            {"type": "image", "image": {"link": "ftp://img.example/9.jpg"}},
+            "message.image.link",
+            "message.image.link is no http or https address",
+        ),
+        ({"type": "image", "image": {"link": "https://"}}, "message.image.link", None),
+        ({"type": "image", "image": {"link": "https://[::1"}}, "message.image.link", None),
+        ({"type": "image", "image": {"link": "https://a.example/\n"}}, "message.image.link", None),
+        (
+            {"type": "reaction", "reaction": {"message_id": "w", "emoji": "👍"}, "context": {}},
+            "message.context",
+            "message.context is unknown to a reaction message",
+        ),
+        (text("nul \0"), "message", "message holds \\u0000, which cannot be stored"),
+        (text("half \ud83d"), "message", "message holds a lone surrogate, which cannot be stored"),
+    ],
+)
+def test_a_message_beyond_metas_rules_names_its_field(
+    message: Any, field: str, detail: str | None
+) -> None:
+    error = fault(message)
+    assert error.field == field
+    if detail is not None:
+        assert error.detail == detail
+
+
+def test_our_key_is_held_to_metas_limit() -> None:
+    message = TextMessage(text=Text(body="hola"))
+    assert request_body(message, PHONE, "k" * 512)["biz_opaque_callback_data"] == "k" * 512
+    with pytest.raises(InvalidMessage, match="513 characters, the limit is 512"):
+        request_body(message, PHONE, "k" * 513)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(alphabet=st.characters(), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(
+    JSON
+    | st.fixed_dictionaries(
+        {"type": st.sampled_from([*MODELS, "video", "Ü", ""])},
+        optional={
+            "text": st.fixed_dictionaries({"body": JSON}) | JSON,
+            "image": st.dictionaries(st.sampled_from(["id", "link", "caption"]), JSON) | JSON,
+            "reaction": st.dictionaries(st.sampled_from(["message_id", "emoji"]), JSON) | JSON,
+            "video": JSON,
+            "context": JSON,
+        },
+    )
+)
+def test_any_json_is_a_message_or_is_refused_with_its_field(message: Any) -> None:
+    try:
+        checked = read(message)
+    except InvalidMessage as refusal:
+        field = refusal.field or ""
+    else:
+        given_keys = {key for key, part in message.items() if part is not None}
+        assert set(checked.body()) - {"type"} <= given_keys
+        field = "message"
+    assert field.startswith("message")
