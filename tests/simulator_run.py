@@ -163,12 +163,17 @@ class Simulator:
     clock: Clock
 
     def start_afresh(self) -> None:
-        """Forget everything on both sides, for the next test of a module."""
+        """Forget everything on both sides, for the next test of a module.
+
+        What is still on its way is taken first: a webhook of the test before, received after the
+        lists were cleared, would be the next test's.
+        """
+        self.backend.answers.clear()
+        self.backend.hold_seconds = 0.0
+        wait_until(lambda: self.flush() == 0)
         self.http.post("/simulator/reset").raise_for_status()
         self.clock.ahead = 0.0
         self.backend.received.clear()
-        self.backend.answers.clear()
-        self.backend.hold_seconds = 0.0
 
     def faults(self, **switches: object) -> None:
         """Set fault switches."""
