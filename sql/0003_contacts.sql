@@ -41,6 +41,12 @@ create table messaging.contacts (
 ) with (fillfactor = 85);
 call messaging.protect('messaging.contacts', 'select, insert, update');
 
+-- Whoever writes rows that name a contact holds this until the commit, beside all others that do; a
+-- merge of contacts takes the same lock alone, so that no row slips past it. First of all locks.
+create function messaging.hold_contacts(p_tenant uuid) returns text
+    language sql
+    return pg_advisory_xact_lock_shared(hashtextextended(p_tenant::text, 7))::text;
+
 create table messaging.contact_identifiers (
     tenant_id uuid not null,
     kind text not null check (kind in ('phone', 'user_id', 'parent_user_id', 'session_id')),

@@ -49,7 +49,7 @@ begin
         group by e.message_id order by e.message_id
     ) as f
     where m.tenant_id = p_tenant and m.id = f.message_id and m.direction = 'outbound'
-        and messaging.status_rank(m.status) < 100;
+        and m.status_rank < 100;
 end
 $$;
 
@@ -214,15 +214,63 @@ create function messaging.shows(new_at timestamptz, new_key text, old_at timesta
 create type messaging.arrival as (
     id uuid, account_id uuid, wa_message_id text, contact_id uuid, group_id text, at timestamptz,
     preview text, unread boolean, opens boolean, reacts boolean, message_type text, content jsonb, metadata jsonb, wa_context_id text, is_forwarded boolean,
-    media jsonb
+    media jsonb, effects jsonb
 );
 
+-- What new messages bring besides themselves. p_messages: [{"m": message, "a": account,
+-- "v": conversation, "c": contact, "w": Meta's id, "cx": context id, "at": time,
+-- "fx": {kind: its document}}, …]. Each kind is one function effect_<kind>(tenant, its messages with
+-- "d" for its document, now), in the order of the kinds' names: the same order of locks everywhere.
+create function messaging.apply_effects(p_tenant uuid, p_messages jsonb, p_now timestamptz)
+    returns void
+    language plpgsql as $$
+declare
+    v_effect record;
+begin
+    for v_effect in
+        select f.key as kind,
+            jsonb_agg(m - 'fx' || jsonb_build_object('d', f.value) order by m ->> 'm') as messages
+        from jsonb_array_elements(p_messages) as m cross join lateral jsonb_each(m -> 'fx') as f
+        group by f.key order by f.key collate "C"
+    loop
+        execute format('select messaging.%I($1, $2, $3)', 'effect_' || v_effect.kind)
+        using p_tenant, v_effect.messages, p_now;
+    end loop;
+end
+$$;
+
+-- What is neither a message nor a status. p_events: [{"k": kind, "a": account or null, "b": WABA or
+-- null, "t": Meta's time in seconds or null, "d": the kind's document}, …]. Each kind is one function
+-- event_<kind>(tenant, its events, now) that returns how many changed something.
+create function messaging.take_events(p_tenant uuid, p_events jsonb, p_now timestamptz)
+    returns integer
+    language plpgsql as $$
+declare
+    v_event record;
+    v_changed integer;
+    v_all integer := 0;
+begin
+    for v_event in
+        select e ->> 'k' as kind, jsonb_agg(e - 'k' order by e) as events
+        from jsonb_array_elements(p_events) as e
+        group by 1 order by e ->> 'k' collate "C"
+    loop
+        execute format('select messaging.%I($1, $2, $3)', 'event_' || v_event.kind)
+        using p_tenant, v_event.events, p_now into v_changed;
+        v_all := v_all + v_changed;
+    end loop;
+    return v_all;
+end
+$$;
+
 -- Takes the readable events of one delivery for one tenant:
--- {"p" and "i": persons and identifiers of claim_contacts, "m": [message …], "s": [status …]}
+-- {"p" and "i": persons and identifiers of claim_contacts, "m": [message …], "s": [status …],
+-- "e": [event of take_events …], where there are any}
 -- message: k id to use, a account, w Meta's id, p person's index
 --   from 0, g group, t time, ty type, c content, x metadata, cx context id, f forwarded,
 --   pv preview, n whether it counts as unread, o whether it opens the window, r whether anybody
---   reacts, md media {"type", "id", "mime_type", "sha256", "file_name", "caption"}
+--   reacts, md media {"type", "id", "mime_type", "sha256", "file_name", "caption"},
+--   fx effects {kind: document} of apply_effects
 -- status: a account, w Meta's id, s word, pt participant, t time, d Meta's object, cb our message id
 --   from biz_opaque_callback_data
 -- Returns how many messages and status events were new, and whether a worker should be nudged.
@@ -236,12 +284,16 @@ declare
     v_new uuid[];
     v_reacts boolean := false;
 begin
-    perform set_config('switchboard.tenant_id', p_tenant::text, true);
     messages := 0;
     events := 0;
-    if jsonb_array_length(p_doc -> 'm') = 1 and jsonb_array_length(p_doc -> 's') = 0 then
-        select t.taken, t.reacts into messages, v_reacts
-        from messaging.take_message(p_tenant, p_doc, p_doc -> 'm' -> 0, v_now) as t;
+    -- Assignments, not PERFORM: a lone function call is evaluated without a query around it.
+    v_reacts := set_config('switchboard.tenant_id', p_tenant::text, true) is null;
+    v_reacts := messaging.hold_contacts(p_tenant) is null;
+    if jsonb_array_length(p_doc -> 'm') = 1 and jsonb_array_length(p_doc -> 's') = 0
+        and not p_doc ? 'e'
+    then
+        v_reacts := messaging.take_message(p_tenant, p_doc, p_doc -> 'm' -> 0, v_now);
+        messages := (v_reacts is not null)::integer;
     else
         v_new := messaging.claim_keys(p_tenant, p_doc, v_now);
         if v_new is not null then
@@ -250,6 +302,9 @@ begin
         end if;
         if jsonb_array_length(p_doc -> 's') > 0 then
             events := messaging.take_statuses(p_tenant, p_doc -> 's', v_now);
+        end if;
+        if p_doc ? 'e' then
+            events := events + messaging.take_events(p_tenant, p_doc -> 'e', v_now);
         end if;
     end if;
     -- A worker that is awake looks once more before it ends: no need to wake another.
@@ -289,6 +344,52 @@ create function messaging.claim_keys(p_tenant uuid, p_doc jsonb, p_now timestamp
     select array_agg(c.message_id) from claimed as c where c.message_id is not null;
     end;
 
+-- Finds or makes the conversation of each arrival and returns the conversations' ids in the
+-- arrivals' order. Rows are made sorted: of two transactions that make the same one the second waits
+-- and finds it. Of the arrivals they know only the time, which is indexed: what is filled in a moment
+-- later then needs no second index entry.
+create function messaging.claim_conversations(
+    p_tenant uuid, p_arrivals messaging.arrival[], p_now timestamptz
+) returns uuid[]
+    language plpgsql
+    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+    v_conversations uuid[];
+begin
+    loop
+        select array_agg(c.id order by a.ord) into v_conversations
+        from unnest(p_arrivals) with ordinality as a(id, account_id, wa_message_id, contact_id,
+            group_id, at, preview, unread, opens, reacts, message_type, content, metadata,
+            wa_context_id, is_forwarded, media, effects, ord)
+        left join lateral (
+            select c.id from messaging.whatsapp_conversations as c
+            where c.tenant_id = p_tenant and c.account_id = a.account_id
+                and c.contact_id = a.contact_id and a.group_id is null
+            union all
+            select c.id from messaging.whatsapp_conversations as c
+            where c.tenant_id = p_tenant and c.account_id = a.account_id and c.group_id = a.group_id
+        ) as c on true;
+        if array_position(v_conversations, null) is null then
+            return v_conversations;
+        end if;
+        insert into messaging.whatsapp_conversations (tenant_id, id, account_id, contact_id,
+            group_id, last_message_at, created_at, updated_at)
+        select p_tenant, gen_random_uuid(), t.account_id, t.contact_id, t.group_id, t.at, p_now, p_now
+        from (
+            select a.account_id, case when a.group_id is null then a.contact_id end as contact_id,
+                a.group_id, max(a.at) as at
+            from unnest(p_arrivals, v_conversations) as a(id, account_id, wa_message_id, contact_id,
+                group_id, at, preview, unread, opens, reacts, message_type, content, metadata,
+                wa_context_id, is_forwarded, media, effects, thread)
+            where a.thread is null
+            group by 1, 2, 3
+        ) as t
+        order by t.account_id, t.contact_id, t.group_id
+        on conflict do nothing;
+    end loop;
+end
+$$;
+
 -- The many-message road: sum up per conversation, then write each table once, sorted. Returns
 -- whether a reaction job was put in.
 create function messaging.take_messages(
@@ -301,113 +402,76 @@ declare
     v_arrivals messaging.arrival[];
     v_conversations uuid[];
     v_messages uuid[];
+    v_effects jsonb;
 begin
     -- A time more than 5 minutes ahead counts as receipt.
     select array_agg(row(m.k, m.a, m.w, v_contacts[m.p + 1], m.g,
         case when to_timestamp(m.t) > p_now + interval '5 minutes' then p_now else to_timestamp(m.t) end,
-        m.pv, m.n, m.o, m.r, m.ty, m.c, coalesce(m.x, '{}'), m.cx, coalesce(m.f, false), m.md
+        m.pv, m.n, m.o, m.r, m.ty, m.c, coalesce(m.x, '{}'), m.cx, coalesce(m.f, false), m.md, m.fx
         )::messaging.arrival)
     into v_arrivals
     from jsonb_to_recordset(p_doc -> 'm') as m(k uuid, a uuid, w text, p integer, g text,
         t bigint, pv text, n boolean, o boolean, r boolean, ty text, c jsonb, x jsonb, cx text,
-        f boolean, md jsonb)
+        f boolean, md jsonb, fx jsonb)
     where m.k = any (p_new);
 
-    insert into messaging.whatsapp_conversations as c (tenant_id, id, account_id, contact_id,
-        unread_count, message_count, window_expires_at, last_inbound_at, last_message_at,
-        last_message_key, last_message_preview, last_message_direction, created_at, updated_at)
-    select p_tenant, gen_random_uuid(), a.account_id, a.contact_id,
-        count(*) filter (where a.unread), count(*),
-        max(a.at) filter (where a.opens) + interval '24 hours', max(a.at), max(a.at),
-        (array_agg(a.wa_message_id order by a.at desc, a.wa_message_id collate "C" desc))[1],
-        (array_agg(a.preview order by a.at desc, a.wa_message_id collate "C" desc))[1],
-        'inbound', p_now, p_now
-    from unnest(v_arrivals) as a
-    where a.group_id is null
-    group by a.account_id, a.contact_id order by a.account_id, a.contact_id
-    on conflict (tenant_id, account_id, contact_id) do update set
-        unread_count = c.unread_count + excluded.unread_count,
-        message_count = c.message_count + excluded.message_count,
-        window_expires_at = greatest(c.window_expires_at, excluded.window_expires_at),
-        last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
-        last_message_key = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
-            then excluded.last_message_key else c.last_message_key end,
-        last_message_preview = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
-            then excluded.last_message_preview else c.last_message_preview end,
-        last_message_direction = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
-            then 'inbound' else c.last_message_direction end,
-        last_message_at = greatest(c.last_message_at, excluded.last_message_at),
-        status = case when c.status in ('resolved', 'closed') then 'open' else c.status end,
-        updated_at = excluded.updated_at;
+    v_conversations := messaging.claim_conversations(p_tenant, v_arrivals, p_now);
 
-    if exists (select from unnest(v_arrivals) as a where a.group_id is not null) then
-        insert into messaging.whatsapp_conversations as c (tenant_id, id, account_id, group_id,
-            unread_count, message_count, last_inbound_at, last_message_at, last_message_key,
-            last_message_preview, last_message_direction, created_at, updated_at)
-        select p_tenant, gen_random_uuid(), a.account_id, a.group_id,
-            count(*) filter (where a.unread), count(*), max(a.at), max(a.at),
-            (array_agg(a.wa_message_id order by a.at desc, a.wa_message_id collate "C" desc))[1],
-            (array_agg(a.preview order by a.at desc, a.wa_message_id collate "C" desc))[1],
-            'inbound', p_now, p_now
-        from unnest(v_arrivals) as a
-        where a.group_id is not null
-        group by a.account_id, a.group_id order by a.account_id, a.group_id
-        on conflict (tenant_id, account_id, group_id) do update set
-            unread_count = c.unread_count + excluded.unread_count,
-            message_count = c.message_count + excluded.message_count,
-            last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
-            last_message_key = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
-                then excluded.last_message_key else c.last_message_key end,
-            last_message_preview = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
-                then excluded.last_message_preview else c.last_message_preview end,
-            last_message_direction = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
+    -- One statement, so that the arrivals are taken apart once. Whichever of its parts runs first:
+    -- nobody can wait for messages and files that are new.
+    with arrived as materialized (
+        select * from unnest(v_arrivals, v_conversations) as a(id, account_id, wa_message_id,
+            contact_id, group_id, at, preview, unread, opens, reacts, message_type, content,
+            metadata, wa_context_id, is_forwarded, media, effects, thread)
+    ), summed as (
+        -- Sorted, and the join is a nested loop: the rows are locked in the order of their ids.
+        update messaging.whatsapp_conversations as c
+        set unread_count = c.unread_count + t.unread,
+            message_count = c.message_count + t.messages,
+            window_expires_at = greatest(c.window_expires_at, t.opened_at + interval '24 hours'),
+            last_inbound_at = greatest(c.last_inbound_at, t.newest_at),
+            last_message_at = greatest(c.last_message_at, t.newest_at),
+            last_message_key = case when messaging.shows(t.newest_at, t.key, c.last_message_at, c.last_message_key)
+                then t.key else c.last_message_key end,
+            last_message_preview = case when messaging.shows(t.newest_at, t.key, c.last_message_at, c.last_message_key)
+                then t.preview else c.last_message_preview end,
+            last_message_direction = case when messaging.shows(t.newest_at, t.key, c.last_message_at, c.last_message_key)
                 then 'inbound' else c.last_message_direction end,
-            last_message_at = greatest(c.last_message_at, excluded.last_message_at),
             status = case when c.status in ('resolved', 'closed') then 'open' else c.status end,
-            updated_at = excluded.updated_at;
+            updated_at = p_now
+        from (
+            select a.thread, count(*) filter (where a.unread) as unread, count(*) as messages,
+                max(a.at) filter (where a.opens) as opened_at, max(a.at) as newest_at,
+                (array_agg(a.wa_message_id order by a.at desc, a.wa_message_id collate "C" desc))[1] as key,
+                (array_agg(a.preview order by a.at desc, a.wa_message_id collate "C" desc))[1] as preview
+            from arrived as a group by a.thread order by a.thread
+        ) as t
+        where c.tenant_id = p_tenant and c.id = t.thread
+    ), stored as (
+        insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id,
+            contact_id, wa_message_id, wa_context_id, direction, origin, message_type, content,
+            metadata, status, status_rank, is_forwarded, occurred_at, created_at, updated_at)
+        select p_tenant, a.id, a.account_id, a.thread, a.contact_id, a.wa_message_id,
+            a.wa_context_id, 'inbound', 'person', a.message_type, a.content, a.metadata, 'received',
+            10, a.is_forwarded, a.at, p_now, p_now
+        from arrived as a order by a.id
+    ), files as (
+        insert into messaging.media (tenant_id, account_id, conversation_id, message_id, direction,
+            media_type, wa_media_id, mime_type, sha256, file_name, caption, created_at, updated_at)
+        select p_tenant, a.account_id, a.thread, a.id, 'inbound', a.media ->> 'type',
+            a.media ->> 'id', a.media ->> 'mime_type', a.media ->> 'sha256',
+            a.media ->> 'file_name', a.media ->> 'caption', p_now, p_now
+        from arrived as a where a.media is not null order by a.id
+    )
+    select array_agg(a.thread) filter (where a.reacts), array_agg(a.id) filter (where a.reacts),
+        jsonb_agg(jsonb_build_object('m', a.id, 'a', a.account_id, 'v', a.thread, 'c', a.contact_id,
+            'w', a.wa_message_id, 'cx', a.wa_context_id, 'at', a.at, 'fx', a.effects))
+            filter (where a.effects is not null)
+    into v_conversations, v_messages, v_effects
+    from arrived as a;
+    if v_effects is not null then
+        perform messaging.apply_effects(p_tenant, v_effects, p_now);
     end if;
-
-    -- Each message learns its conversation, in the order of the array.
-    select array_agg(c.id order by a.ord) into v_conversations
-    from unnest(v_arrivals) with ordinality as a(id, account_id, wa_message_id, contact_id, group_id,
-        at, preview, unread, opens, reacts, message_type, content, metadata,
-        wa_context_id, is_forwarded, media, ord)
-    cross join lateral (
-        select c.id from messaging.whatsapp_conversations as c
-        where c.tenant_id = p_tenant and c.account_id = a.account_id
-            and c.contact_id = a.contact_id and a.group_id is null
-        union all
-        select c.id from messaging.whatsapp_conversations as c
-        where c.tenant_id = p_tenant and c.account_id = a.account_id and c.group_id = a.group_id
-    ) as c;
-
-    insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id, contact_id,
-        wa_message_id, wa_context_id, direction, origin, message_type, content, metadata, status,
-        status_rank, is_forwarded, occurred_at, created_at, updated_at)
-    select p_tenant, a.id, a.account_id, a.thread, a.contact_id, a.wa_message_id, a.wa_context_id,
-        'inbound', 'person', a.message_type, a.content, a.metadata, 'received', 10, a.is_forwarded,
-        a.at, p_now, p_now
-    from unnest(v_arrivals, v_conversations) as a(id, account_id, wa_message_id, contact_id,
-        group_id, at, preview, unread, opens, reacts, message_type, content,
-        metadata, wa_context_id, is_forwarded, media, thread)
-    order by a.id;
-
-    insert into messaging.media (tenant_id, account_id, conversation_id, message_id, direction,
-        media_type, wa_media_id, mime_type, sha256, file_name, caption, created_at, updated_at)
-    select p_tenant, a.account_id, a.thread, a.id, 'inbound', a.media ->> 'type',
-        a.media ->> 'id', a.media ->> 'mime_type', a.media ->> 'sha256', a.media ->> 'file_name',
-        a.media ->> 'caption', p_now, p_now
-    from unnest(v_arrivals, v_conversations) as a(id, account_id, wa_message_id, contact_id,
-        group_id, at, preview, unread, opens, reacts, message_type, content,
-        metadata, wa_context_id, is_forwarded, media, thread)
-    where a.media is not null
-    order by a.id;
-
-    select array_agg(a.thread), array_agg(a.id) into v_conversations, v_messages
-    from unnest(v_arrivals, v_conversations) as a(id, account_id, wa_message_id, contact_id,
-        group_id, at, preview, unread, opens, reacts, message_type, content,
-        metadata, wa_context_id, is_forwarded, media, thread)
-    where a.reacts;
     if v_messages is null then
         return false;
     end if;
@@ -417,9 +481,9 @@ $$;
 
 -- The one-message road of the usual webhook: the same rows as the road of many, in scalar steps
 -- (a chain of set steps costs a third more). Anything unusual takes the other road.
-create function messaging.take_message(
-    p_tenant uuid, p_doc jsonb, m jsonb, p_now timestamptz, out taken integer, out reacts boolean
-)
+-- Returns whether a reaction job was put in; null for a message that is not new.
+create function messaging.take_message(p_tenant uuid, p_doc jsonb, m jsonb, p_now timestamptz)
+    returns boolean
     language plpgsql as $$
 declare
     v_id uuid := m ->> 'k';
@@ -431,6 +495,7 @@ declare
     v_conversation uuid;
     v_index integer;
     v_other uuid;
+    v_new boolean;
 begin
     insert into messaging.message_keys as k
         (tenant_id, account_id, wa_message_id, message_id, created_at)
@@ -438,11 +503,8 @@ begin
     on conflict (account_id, wa_message_id) do update set message_id = excluded.message_id
         where k.message_id is null;
     if not found then
-        taken := 0;
-        reacts := false;
-        return;
+        return null;
     end if;
-    taken := 1;
 
     -- The usual person: known by each identifier given, with a profile that is newer or the same.
     if m -> 'g' is null then
@@ -458,8 +520,7 @@ begin
         end loop;
     end if;
     if v_contact is null then
-        reacts := messaging.take_messages(p_tenant, p_doc, array[v_id], p_now);
-        return;
+        return messaging.take_messages(p_tenant, p_doc, array[v_id], p_now);
     end if;
     update messaging.contacts as c
     set profile_name = v_person ->> 'n', profile_name_at = to_timestamp((v_person ->> 'nt')::bigint),
@@ -477,27 +538,27 @@ begin
     if v_at > p_now + interval '5 minutes' then
         v_at := p_now;
     end if;
-    insert into messaging.whatsapp_conversations as c (tenant_id, id, account_id, contact_id,
-        unread_count, message_count, window_expires_at, last_inbound_at, last_message_at,
-        last_message_key, last_message_preview, last_message_direction, created_at, updated_at)
-    values (p_tenant, gen_random_uuid(), v_account, v_contact, (m ->> 'n')::boolean::integer, 1,
-        case when (m ->> 'o')::boolean then v_at + interval '24 hours' end, v_at, v_at, v_key,
-        m ->> 'pv', 'inbound', p_now, p_now)
-    on conflict (tenant_id, account_id, contact_id) do update set
-        unread_count = c.unread_count + excluded.unread_count,
+    update messaging.whatsapp_conversations as c
+    set unread_count = c.unread_count + (m ->> 'n')::boolean::integer,
         message_count = c.message_count + 1,
-        window_expires_at = greatest(c.window_expires_at, excluded.window_expires_at),
-        last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
-        last_message_key = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
-            then excluded.last_message_key else c.last_message_key end,
-        last_message_preview = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
-            then excluded.last_message_preview else c.last_message_preview end,
-        last_message_direction = case when messaging.shows(excluded.last_message_at, excluded.last_message_key, c.last_message_at, c.last_message_key)
+        window_expires_at = greatest(c.window_expires_at,
+            case when (m ->> 'o')::boolean then v_at + interval '24 hours' end),
+        last_inbound_at = greatest(c.last_inbound_at, v_at),
+        last_message_at = greatest(c.last_message_at, v_at),
+        last_message_key = case when messaging.shows(v_at, v_key, c.last_message_at, c.last_message_key)
+            then v_key else c.last_message_key end,
+        last_message_preview = case when messaging.shows(v_at, v_key, c.last_message_at, c.last_message_key)
+            then m ->> 'pv' else c.last_message_preview end,
+        last_message_direction = case when messaging.shows(v_at, v_key, c.last_message_at, c.last_message_key)
             then 'inbound' else c.last_message_direction end,
-        last_message_at = greatest(c.last_message_at, excluded.last_message_at),
         status = case when c.status in ('resolved', 'closed') then 'open' else c.status end,
-        updated_at = excluded.updated_at
+        updated_at = p_now
+    where c.tenant_id = p_tenant and c.account_id = v_account and c.contact_id = v_contact
     returning c.id into v_conversation;
+    if not found then
+        -- Their first message to this number.
+        return messaging.take_messages(p_tenant, p_doc, array[v_id], p_now);
+    end if;
 
     insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id, contact_id,
         wa_message_id, wa_context_id, direction, origin, message_type, content, metadata, status,
@@ -514,10 +575,24 @@ begin
             m -> 'md' ->> 'file_name', m -> 'md' ->> 'caption', p_now, p_now);
     end if;
 
-    reacts := m ->> 'r';
-    if reacts then
-        reacts := messaging.enqueue_reactions(p_tenant, array[v_conversation], array[v_id], p_now);
+    if m -> 'fx' is not null then
+        perform messaging.apply_effects(p_tenant, jsonb_build_array(jsonb_build_object('m', v_id,
+            'a', v_account, 'v', v_conversation, 'c', v_contact, 'w', v_key, 'cx', m ->> 'cx',
+            'at', v_at, 'fx', m -> 'fx')), p_now);
     end if;
+    if not (m ->> 'r')::boolean then
+        return false;
+    end if;
+    insert into messaging.scheduled_jobs as j
+        (tenant_id, job_type, args, lane, unique_key, priority, scheduled_for, created_at)
+    values (p_tenant, 'react_to_message',
+        jsonb_build_object('conversation_id', v_conversation, 'message_ids', jsonb_build_array(v_id)),
+        v_conversation::text, v_conversation::text, 10, p_now, p_now)
+    on conflict (tenant_id, job_type, unique_key) where status = 'pending' and unique_key is not null
+    do update set args = jsonb_set(j.args, '{message_ids}',
+        (j.args -> 'message_ids') || (excluded.args -> 'message_ids'))
+    returning j.xmax = 0 into v_new;
+    return v_new;
 end
 $$;
 

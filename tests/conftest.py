@@ -12,10 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from local.guardian import Guardian
 from local.postgres import PostgresServer
 from tests.databases import ClonedDatabase, cloned, make_template
+
+# The suite says the same of the same code every time; fresh examples are a fuzzer's business.
+settings.register_profile("suite", derandomize=True, database=None, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

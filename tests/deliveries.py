@@ -24,6 +24,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
 
 from functions.webhook import app
@@ -504,6 +505,7 @@ def aws_at_hand() -> Iterator[Any]:
             patch.setenv(name, "testing")
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
             patch.setenv(name, REGION)
+        patch.setattr(BaseClient, "_make_api_call", _one_at_a_time(BaseClient._make_api_call))
         aws.client.cache_clear()
         s3 = aws.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -511,6 +513,17 @@ def aws_at_hand() -> Iterator[Any]:
             yield s3
         finally:
             aws.client.cache_clear()
+
+
+def _one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `call` behind a lock: moto closes an object's file under whoever writes its key too."""
+    lock = threading.Lock()
+
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return call(*args, **kwargs)
+
+    return guarded
 
 
 def waiting(s3: Any) -> list[str]:

@@ -27,11 +27,13 @@ from pydantic import BaseModel
 
 from functions.migrate.app import Deployment
 from local.postgres import PostgresServer
+from switchboard.intake.effects import EFFECTS, Effect
 from switchboard.jobs._kind import JOB_KINDS, JobKind
 from switchboard.kernel.db import queries
 from switchboard.kernel.registry import Registry
 from switchboard.policy.gates._gate import Gate
 from switchboard.whatsapp.webhook import Malformed, parse
+from switchboard.whatsapp.webhook.fields import FIELDS, Field
 from tests.databases import ClonedDatabase, cloned
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -218,7 +220,12 @@ def modules_of(package: str) -> list[str]:
 
 
 #: Folders of kinds: the folder, what each module's KIND is, where its test may stand.
-FAMILIES = [("jobs", JobKind), ("policy/gates", Gate)]
+FAMILIES: list[tuple[str, type[Any]]] = [
+    ("jobs", JobKind),
+    ("policy/gates", Gate),
+    ("intake/effects", Effect),
+    ("whatsapp/webhook/fields", Field),
+]
 KINDS = [
     pytest.param(folder, kind, module, id=f"{folder}/{module}")
     for folder, kind in FAMILIES
@@ -234,14 +241,27 @@ def test_every_kind_is_named_like_its_file_and_has_a_test(
     registry: Registry[Any] = Registry(package, kind)
     assert registry[module].name == module
     named = list(TESTS.rglob(f"test_*{module}*.py"))
-    assert named, f"{folder}/{module}.py has no test file test_*{module}*.py"
+    if folder == "whatsapp/webhook/fields":
+        # A field's case stands in the table of test_whatsapp_webhook.py, beside its payload.
+        named = list(TESTS.glob(f"payloads/inbound/{module}*.json"))
+    assert named, f"{folder}/{module}.py has no test"
 
 
 def test_the_folder_is_the_list() -> None:
     for folder, kind in FAMILIES:
         registry: Registry[Any] = Registry(f"switchboard.{folder.replace('/', '.')}", kind)
         assert registry.names() == modules_of(folder)
-        assert modules_of(folder)
+
+
+def test_every_effect_and_event_has_its_function(planner: ClonedDatabase) -> None:
+    wanted = {f"effect_{effect.name}" for effect in EFFECTS}
+    wanted |= {f"event_{event}" for field in FIELDS for event in field.events}
+    with psycopg.connect(planner.superuser_url) as link:
+        rows = link.execute(
+            "select proname::text from pg_proc where pronamespace = 'messaging'::regnamespace"
+            " and proname ~ '^(effect|event)_'"
+        )
+        assert {name for (name,) in rows} == wanted
 
 
 #: What a job's arguments may be made of: ids, times, counts; never text or numbers of people.

@@ -17,6 +17,7 @@ from switchboard.kernel.errors import NotJson
 from switchboard.whatsapp.webhook import (
     Button,
     ButtonReply,
+    Event,
     Item,
     ListReply,
     Location,
@@ -51,7 +52,7 @@ def media(kind: Any, number: int, mime_type: str, **more: Any) -> Media:
 
 # What is expected of each item: a payload for a message, a word for a status, a field for what is
 # unhandled, a reason for what is malformed.
-Expected = Payload | tuple[type[Status | Unhandled | Malformed], str]
+Expected = Payload | tuple[type[Status | Event | Unhandled | Malformed], str]
 
 
 def status(word: str) -> Expected:
@@ -266,6 +267,8 @@ def shape(item: Item) -> Expected:
             return item.payload
         case Status():
             return (Status, item.status)
+        case Event():
+            return (Event, item.kind)
         case Unhandled():
             return (Unhandled, item.field)
         case Malformed():

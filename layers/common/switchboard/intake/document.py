@@ -12,10 +12,12 @@ from uuid import UUID
 
 import orjson
 
+from switchboard.intake.effects import EFFECTS
 from switchboard.kernel.phones import national_variant
 from switchboard.whatsapp.webhook import (
     Button,
     ButtonReply,
+    Event,
     ListReply,
     Location,
     Media,
@@ -41,25 +43,35 @@ _KINDS = ("phone", "user_id", "parent_user_id")
 Identifier = tuple[str, str]
 
 
-def build(items: Sequence[tuple[Message | Status, UUID]], new_id: Callable[[], UUID]) -> str:
-    """Return the JSON document of `items`, each with the account (number) it came to."""
+def build(
+    items: Sequence[tuple[Message | Status | Event, UUID | None]], new_id: Callable[[], UUID]
+) -> str:
+    """Return the JSON document of `items`, each with the account (number) it came to.
+
+    Only an event may have none: it is its WABA's.
+    """
     people = _People()
     messages = []
     statuses = []
+    events = []
     for item, account in items:
         if isinstance(item, Message):
             people.add(item)
             messages.append(_message(item, account, new_id))
-        else:
+        elif isinstance(item, Status):
             statuses.append(_status(item, account))
+        else:
+            events.append(_event(item, account))
     persons, identifiers, order = people.finish()
     for message, person in zip(messages, order, strict=True):
         message["p"] = person
     document = {"p": persons, "i": identifiers, "m": messages, "s": statuses}
+    if events:
+        document["e"] = events
     return orjson.dumps(document).decode()
 
 
-def _message(message: Message, account: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
+def _message(message: Message, account: UUID | None, new_id: Callable[[], UUID]) -> dict[str, Any]:
     kind = message.type
     document: dict[str, Any] = {
         "k": new_id(),
@@ -93,10 +105,19 @@ def _message(message: Message, account: UUID, new_id: Callable[[], UUID]) -> dic
             "file_name": payload.filename,
             "caption": payload.caption,
         }
+    effects = {
+        effect.name: detail for effect in EFFECTS if (detail := effect.of(message)) is not None
+    }
+    if effects:
+        document["fx"] = effects
     return document
 
 
-def _status(status: Status, account: UUID) -> dict[str, Any]:
+def _event(event: Event, account: UUID | None) -> dict[str, Any]:
+    return {"k": event.kind, "a": account, "b": event.waba_id, "t": event.at, "d": event.detail}
+
+
+def _status(status: Status, account: UUID | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "a": account,
         "w": status.id,

@@ -44,20 +44,24 @@ def numbers(tools: Tools, items: Sequence[Item]) -> dict[str, events.Number]:
     return found
 
 
+#: The number or the WABA of ours that an item came to; None: neither is ours.
+Owner = events.Number | events.BusinessAccount | None
+
+
 def owners(
     tools: Tools, items: Sequence[Item], app_id: str | None
-) -> dict[UUID, list[tuple[Item, events.Number | None]]]:
-    """Group `items` by the tenant they belong to, sorted, each with its number where it is ours.
+) -> dict[UUID, list[tuple[Item, Owner]]]:
+    """Group `items` by the tenant they belong to, sorted, each with the number or WABA of ours.
 
     An item without a number of ours goes to its WABA's tenant, else to the app's, else to the
     system tenant. What is bound to another Meta app than the one that signed goes to the signing
-    app's tenant; a number that comes with it says so by its own `app_id`.
+    app's tenant; an owner that comes with it says so by its own `app_id`.
     """
     known = numbers(tools, items)
     lost = {item.waba_id for item in items if item.waba_id and item.phone_number_id not in known}
     wabas = events.resolve_wabas(tools.db.connection(), sorted(lost)) if lost else {}
-    grouped: defaultdict[UUID, list[tuple[Item, events.Number | None]]] = defaultdict(list)
-    strangers: list[tuple[Item, events.Number | None]] = []
+    grouped: defaultdict[UUID, list[tuple[Item, Owner]]] = defaultdict(list)
+    strangers: list[tuple[Item, Owner]] = []
     for item in items:
         number = known.get(item.phone_number_id or "")
         if number is not None and number.app_id == app_id:
@@ -65,9 +69,9 @@ def owners(
             continue
         waba = wabas.get(item.waba_id or "")
         if number is None and waba is not None and waba.app_id == app_id:
-            grouped[waba.tenant_id].append((item, None))
+            grouped[waba.tenant_id].append((item, waba))
         else:
-            strangers.append((item, number))
+            strangers.append((item, number or waba))
     if strangers:
         grouped[app_tenant(tools, app_id)] += strangers
     return dict(sorted(grouped.items()))

@@ -28,6 +28,7 @@ from switchboard.store.events import DeadLetter, Number, Taken
 from switchboard.tools import Tools
 from switchboard.whatsapp.storable import dump
 from switchboard.whatsapp.webhook import (
+    Event,
     Item,
     Malformed,
     Message,
@@ -59,7 +60,8 @@ _DATA = (
     pg.TooManyArguments,
 )
 
-Placed = tuple[Message | Status, Number]
+#: An item and the account (number) it came to; None: it is its WABA's.
+Placed = tuple[Message | Status | Event, UUID | None]
 T = TypeVar("T")
 
 
@@ -97,12 +99,16 @@ def _store(tools: Tools, body: bytes, app_id: str | None) -> bool:
     for tenant_id, placed in routing.owners(tools, items, app_id).items():
         known: list[Placed] = []
         letters: list[DeadLetter] = []
-        for item, number in placed:
-            bound = number is not None and number.app_id == app_id
-            if number is not None and bound and isinstance(item, Message | Status):
-                known.append((item, number))
+        for item, owner in placed:
+            bound = owner is not None and owner.app_id == app_id
+            if bound and isinstance(owner, Number) and isinstance(item, Message | Status | Event):
+                known.append((item, owner.account_id))
+            elif bound and isinstance(item, Event) and item.phone_number_id is None:
+                known.append((item, None))
             else:
-                letters.append(_letter(item, "another_app" if number else "unknown_number"))
+                letters.append(
+                    _letter(item, "unknown_number" if bound or not owner else "another_app")
+                )
         if known:
             for taken in _take(tools, tenant_id, known, letters, until):
                 nudge = nudge or taken.nudge
@@ -133,7 +139,7 @@ def _take(
     until: float,
 ) -> list[Taken]:
     """Store `placed`, halving on data errors; the culprits are added to `letters`."""
-    document = build([(item, number.account_id) for item, number in placed], tools.clock.new_id)
+    document = build(placed, tools.clock.new_id)
     try:
         return [
             _tried(
@@ -150,7 +156,7 @@ def _take(
                     dump(rebuild(item)),
                     "refused_by_database",
                     f"{error.sqlstate or type(error).__name__}: {error.diag.message_primary}",
-                    "messages",
+                    _field_of(item),
                     item.waba_id,
                     item.phone_number_id,
                 )
@@ -182,8 +188,12 @@ def _letter(item: Item, why_not_taken: str) -> DeadLetter:
             return DeadLetter(raw, "malformed", reason, None, *where)
         case Unhandled(field=field):
             return DeadLetter(dump(rebuild(item)), "unhandled_field", field, field, *where)
-        case Message() | Status():
-            return DeadLetter(dump(rebuild(item)), why_not_taken, None, "messages", *where)
+        case Message() | Status() | Event():
+            return DeadLetter(dump(rebuild(item)), why_not_taken, None, _field_of(item), *where)
+
+
+def _field_of(item: Message | Status | Event) -> str:
+    return str(item.change["field"]) if isinstance(item, Event) else "messages"
 
 
 def _keep(

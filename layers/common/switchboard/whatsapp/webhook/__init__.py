@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from switchboard.whatsapp.webhook.envelope import parse, rebuild
 from switchboard.whatsapp.webhook.items import (
+    Event,
     Item,
     Malformed,
     Message,
@@ -27,6 +28,7 @@ from switchboard.whatsapp.webhook.payloads import (
 __all__ = [
     "Button",
     "ButtonReply",
+    "Event",
     "Item",
     "ListReply",
     "Location",

@@ -17,6 +17,7 @@ import orjson
 from switchboard.kernel.errors import NotJson
 from switchboard.whatsapp.storable import DEEPEST, LONGEST_ID, dump, is_id, unfit
 from switchboard.whatsapp.webhook.items import (
+    Event,
     Item,
     Malformed,
     Message,
@@ -57,10 +58,12 @@ def parse(body: bytes) -> list[Item]:
     return reader.items
 
 
-def rebuild(item: Message | Status | Unhandled) -> dict[str, Any]:
+def rebuild(item: Message | Status | Event | Unhandled) -> dict[str, Any]:
     """Return the smallest webhook body that parses to just `item`: what a replay is fed with."""
     if isinstance(item, Unhandled):
         change = item.raw
+    elif isinstance(item, Event):
+        change = item.change
     else:
         value: Object = {"metadata": {"phone_number_id": item.phone_number_id}}
         if isinstance(item, Status):
@@ -73,7 +76,7 @@ def rebuild(item: Message | Status | Unhandled) -> dict[str, Any]:
     entry: Object = {"changes": [change]}
     if item.waba_id is not None:
         entry["id"] = item.waba_id
-    if isinstance(item, Unhandled) and item.entry_time is not None:
+    if isinstance(item, Event | Unhandled) and item.entry_time is not None:
         entry["time"] = item.entry_time
     return {"object": "whatsapp_business_account", "entry": [entry]}
 
@@ -153,11 +156,32 @@ class _Reader:
         if type(field) is not str or not field:
             field = _field_of(value)
         if field != "messages":
-            self._unhandled(waba_id, _phone_number_id(value), field, change, time)
+            self._read_field(waba_id, field, change, time)
         elif type(value) is dict:
             self._read_messages(change, value, waba_id, time)
         else:
             self._malformed(waba_id, None, "value is missing or not an object", change)
+
+    def _read_field(
+        self, waba_id: str | None, field: str, change: Object, time: int | None
+    ) -> None:
+        """Read a change of any field but messages."""
+        # Imported here: most deliveries hold messages and statuses only.
+        from switchboard.whatsapp.webhook.fields import FIELDS, Change
+
+        value = change.get("value")
+        number = _phone_number_id(value)
+        kind = FIELDS.of(field, value) if type(value) is dict else None
+        if kind is None or type(value) is not dict:
+            self._unhandled(waba_id, number, field, change, time)
+        elif self._suspect and (problem := unfit(change)) is not None:
+            self._malformed(waba_id, self._address_id(number), problem, change)
+        else:
+            read = Change(waba_id, self._address_id(number), field, value, time)
+            try:
+                self.items += kind.read(read)
+            except Odd as odd:
+                self._malformed(waba_id, read.phone_number_id, str(odd), change)
 
     def _read_messages(
         self, change: Object, value: Object, waba_id: str | None, time: int | None

@@ -69,6 +69,24 @@ class Status(NamedTuple):
     raw: dict[str, Any]
 
 
+class Event(NamedTuple):
+    """What is neither a message nor a status: a call, a template's state, a consent, …
+
+    `kind` is one of ours and names what takes it (`event_<kind>` in sql/), `detail` is its
+    document, made of JSON values. `at` is Meta's time in Unix seconds: the event's own, else the
+    entry's, None where neither is there. `change` is the smallest change that holds just this
+    event, for a replay. Without a number of Meta's the event is its WABA's.
+    """
+
+    waba_id: str | None
+    phone_number_id: str | None
+    kind: str
+    at: int | None
+    detail: dict[str, Any]
+    change: dict[str, Any]
+    entry_time: int | None
+
+
 class Unhandled(NamedTuple):
     """A change whose field, or a status whose type, no code handles yet: kept whole.
 
@@ -92,4 +110,4 @@ class Malformed(NamedTuple):
     raw: bytes
 
 
-Item = Message | Status | Unhandled | Malformed
+Item = Message | Status | Event | Unhandled | Malformed
