@@ -505,7 +505,8 @@ def aws_at_hand() -> Iterator[Any]:
             patch.setenv(name, "testing")
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
             patch.setenv(name, REGION)
-        patch.setattr(BaseClient, "_make_api_call", _one_at_a_time(BaseClient._make_api_call))
+        call = vars(BaseClient)["_make_api_call"]
+        patch.setattr(BaseClient, "_make_api_call", _one_at_a_time(call))
         aws.client.cache_clear()
         s3 = aws.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -516,7 +517,7 @@ def aws_at_hand() -> Iterator[Any]:
 
 
 def _one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `call` behind a lock: moto closes an object's file under whoever writes its key too."""
+    """Return `call` behind a lock: moto closes an object's file under a second writer of its key."""
     lock = threading.Lock()
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
