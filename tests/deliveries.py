@@ -517,7 +517,7 @@ def aws_at_hand() -> Iterator[Any]:
 
 
 def _one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `call` behind a lock: moto closes an object's file under a second writer of its key."""
+    """Return `call` behind a lock: moto cannot take two writers of one key."""
     lock = threading.Lock()
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
