@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
+import psycopg
 import pytest
 
 from functions.trigger_automation import app
-from switchboard.kernel.errors import BadRequest
+from switchboard.kernel.errors import BadRequest, NotFound
+from switchboard.kernel.settings import Settings
+from switchboard.tools import Tools
+from tests.databases import ClonedDatabase
 
-TENANT = "0a000000-0000-7000-8000-000000000001"
+TENANT = UUID("0a000000-0000-7000-8000-000000000001")
+DISABLED = UUID("0a000000-0000-7000-8000-000000000002")
+
+
+@pytest.fixture
+def tools(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tools]:
+    with psycopg.connect(database.superuser_url) as connection:
+        connection.cursor().executemany(
+            "insert into messaging.tenants (id, slug, name, is_active) values (%s, %s, 'A', %s)",
+            [(TENANT, "acme", True), (DISABLED, "gone", False)],
+        )
+    made = Tools(Settings(database_url=database.app_url))
+    monkeypatch.setattr(app, "tools", lambda: made)
+    yield made
+    made.db.drop()
 
 
 @pytest.mark.parametrize(
-    "event", [{"source": "schedule"}, {"tenant_id": TENANT, "event": "booking_pending"}]
+    "event", [{"source": "schedule"}, {"tenant_id": str(TENANT), "event": "booking_pending"}]
 )
-def test_no_rule_exists_so_nothing_starts(event: dict[str, Any]) -> None:
+def test_no_rule_exists_so_nothing_starts(tools: Tools, event: dict[str, Any]) -> None:
     assert app.handler(event, None) == {"started": 0}
+
+
+@pytest.mark.parametrize("tenant_id", [DISABLED, UUID(int=7)])
+def test_an_event_of_a_tenant_that_is_not_there_is_refused(tools: Tools, tenant_id: UUID) -> None:
+    with pytest.raises(NotFound) as refused:
+        app.handler({"tenant_id": str(tenant_id), "event": "booking_pending"}, None)
+    assert refused.value.field == "tenant_id"
 
 
 @pytest.mark.parametrize(
@@ -24,8 +51,8 @@ def test_no_rule_exists_so_nothing_starts(event: dict[str, Any]) -> None:
     [
         ({}, "tenant_id"),
         ({"tenant_id": "acme", "event": "booking_pending"}, "tenant_id"),
-        ({"tenant_id": TENANT}, "event"),
-        ({"tenant_id": TENANT, "event": ""}, "event"),
+        ({"tenant_id": str(TENANT)}, "event"),
+        ({"tenant_id": str(TENANT), "event": ""}, "event"),
     ],
 )
 def test_an_event_that_cannot_be_meant_is_refused(event: dict[str, Any], field: str) -> None:
