@@ -198,11 +198,21 @@ create function messaging.resolve_api_key(hash bytea)
         and (k.expires_at is null or k.expires_at > clock_timestamp());
     end;
 
+-- For the command line, where people name a tenant by its slug or id.
+create function messaging.resolve_tenant(wanted text) returns table (tenant_id uuid)
+    language sql stable security definer set search_path = pg_catalog, pg_temp
+    begin atomic
+    select t.id from messaging.tenants as t where t.slug = wanted or t.id::text = wanted;
+    end;
+
 revoke execute on function messaging.resolve_app(text), messaging.resolve_number(text),
-    messaging.resolve_waba(text), messaging.resolve_api_key(bytea) from public;
+    messaging.resolve_waba(text), messaging.resolve_api_key(bytea), messaging.resolve_tenant(text)
+    from public;
 grant execute on function messaging.resolve_app(text), messaging.resolve_number(text),
-    messaging.resolve_waba(text), messaging.resolve_api_key(bytea) to app;
+    messaging.resolve_waba(text), messaging.resolve_api_key(bytea), messaging.resolve_tenant(text)
+    to app;
 grant create on schema messaging to door;
+alter function messaging.resolve_tenant(text) owner to door;
 alter function messaging.resolve_app(text) owner to door;
 alter function messaging.resolve_number(text) owner to door;
 alter function messaging.resolve_waba(text) owner to door;

@@ -108,9 +108,9 @@ create table messaging.whatsapp_conversations (
 ) with (fillfactor = 85);
 create index whatsapp_conversations_contact
     on messaging.whatsapp_conversations (tenant_id, contact_id);
-create index whatsapp_conversations_inbox
-    on messaging.whatsapp_conversations (tenant_id, last_message_at desc, id)
-    where status in ('open', 'pending');
+-- Newest first; a list over several states merges one walk of each.
+create index whatsapp_conversations_inbox on messaging.whatsapp_conversations
+    (tenant_id, status, last_message_at desc nulls last, id desc);
 create index whatsapp_conversations_assigned
     on messaging.whatsapp_conversations (tenant_id, assigned_user_id)
     where assigned_user_id is not null;
