@@ -615,7 +615,7 @@ def test_what_jsonb_refuses_costs_its_message_only(bad: bytes, reason: str) -> N
     assert isinstance(broken, Malformed)
     assert isinstance(after, Message)
     assert broken.reason == reason
-    assert json.loads(broken.raw)["id"] == "wamid.T1"
+    assert b"wamid.T1" in broken.raw
 
 
 def test_a_backslash_before_u0000_is_only_text() -> None:

@@ -184,8 +184,8 @@ def _tried(tools: Tools, until: float, write: Callable[[Connection], T]) -> T:
 def _letter(item: Item, why_not_taken: str) -> DeadLetter:
     where = (item.waba_id, item.phone_number_id)
     match item:
-        case Malformed(reason=reason, raw=raw):
-            return DeadLetter(raw, "malformed", reason, None, *where)
+        case Malformed(reason=reason, body=body):
+            return DeadLetter(body, "malformed", reason, None, *where)
         case Unhandled(field=field):
             return DeadLetter(dump(rebuild(item)), "unhandled_field", field, field, *where)
         case Message() | Status() | Event():

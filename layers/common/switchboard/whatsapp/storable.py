@@ -50,6 +50,20 @@ def unfit(value: Any) -> str | None:
     return None
 
 
+def has_infinite(value: Any) -> bool:
+    """Return whether a number of `value` is beyond a float: what was read is not what was sent."""
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+        elif isinstance(node, float) and not isfinite(node):
+            return True
+    return False
+
+
 def _unfit_text(text: str) -> str | None:
     if "\0" in text:
         return "holds \\u0000"

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from switchboard.kernel.errors import NotJson
-from switchboard.whatsapp.storable import DEEPEST, LONGEST_ID, dump, is_id, unfit
+from switchboard.whatsapp.storable import DEEPEST, LONGEST_ID, dump, has_infinite, is_id, unfit
 from switchboard.whatsapp.webhook.items import (
     Event,
     Item,
@@ -51,7 +51,7 @@ def parse(body: bytes) -> list[Item]:
     root, suspect = _load(body)
     entries = root.get("entry")
     if type(entries) is not list:
-        return [Malformed(None, None, "entry is missing or not a list", body)]
+        return [Malformed(None, None, "entry is missing or not a list", body, body)]
     reader = _Reader(body, suspect=suspect)
     for entry in entries:
         reader.read_entry(entry)
@@ -73,11 +73,18 @@ def rebuild(item: Message | Status | Event | Unhandled) -> dict[str, Any]:
             if item.contact is not None:
                 value["contacts"] = [item.contact]
         change = {"field": "messages", "value": value}
+    return body_of(
+        item.waba_id, change, item.entry_time if isinstance(item, Event | Unhandled) else None
+    )
+
+
+def body_of(waba_id: str | None, change: Any, entry_time: int | None = None) -> Object:
+    """Return the webhook body that holds just `change`."""
     entry: Object = {"changes": [change]}
-    if item.waba_id is not None:
-        entry["id"] = item.waba_id
-    if isinstance(item, Event | Unhandled) and item.entry_time is not None:
-        entry["time"] = item.entry_time
+    if waba_id is not None:
+        entry["id"] = waba_id
+    if entry_time is not None:
+        entry["time"] = entry_time
     return {"object": "whatsapp_business_account", "entry": [entry]}
 
 
@@ -133,13 +140,15 @@ class _Reader:
     def read_entry(self, entry: Any) -> None:
         """Read one entry: a WABA's changes."""
         if type(entry) is not dict:
-            self._malformed(None, None, "entry is not an object", entry)
+            self._malformed(None, None, "entry is not an object", entry, {"entry": [entry]})
             return
         waba_id = self._address_id(entry.get("id"))
         changes = entry.get("changes")
         if type(changes) is not list:
             if "field" not in entry and "value" not in entry:
-                self._malformed(waba_id, None, "changes is missing or not a list", entry)
+                self._malformed(
+                    waba_id, None, "changes is missing or not a list", entry, {"entry": [entry]}
+                )
                 return
             # Meta's own PARTNER_APP_* samples put the change's keys on the entry itself.
             changes = [{key: entry[key] for key in ("field", "value") if key in entry}]
@@ -149,7 +158,9 @@ class _Reader:
 
     def _read_change(self, change: Any, waba_id: str | None, time: int | None) -> None:
         if type(change) is not dict:
-            self._malformed(waba_id, None, "change is not an object", change)
+            self._malformed(
+                waba_id, None, "change is not an object", change, body_of(waba_id, change)
+            )
             return
         value = change.get("value")
         field = change.get("field")
@@ -160,7 +171,13 @@ class _Reader:
         elif type(value) is dict:
             self._read_messages(change, value, waba_id, time)
         else:
-            self._malformed(waba_id, None, "value is missing or not an object", change)
+            self._malformed(
+                waba_id,
+                None,
+                "value is missing or not an object",
+                change,
+                body_of(waba_id, change, time),
+            )
 
     def _read_field(
         self, waba_id: str | None, field: str, change: Object, time: int | None
@@ -175,13 +192,25 @@ class _Reader:
         if kind is None or type(value) is not dict:
             self._unhandled(waba_id, number, field, change, time)
         elif self._suspect and (problem := unfit(change)) is not None:
-            self._malformed(waba_id, self._address_id(number), problem, change)
+            self._malformed(
+                waba_id,
+                self._address_id(number),
+                problem,
+                change,
+                body_of(waba_id, change, time),
+            )
         else:
             read = Change(waba_id, self._address_id(number), field, value, time)
             try:
                 self.items += kind.read(read)
             except Odd as odd:
-                self._malformed(waba_id, read.phone_number_id, str(odd), change)
+                self._malformed(
+                    waba_id,
+                    read.phone_number_id,
+                    str(odd),
+                    change,
+                    body_of(waba_id, change, time),
+                )
 
     def _read_messages(
         self, change: Object, value: Object, waba_id: str | None, time: int | None
@@ -194,14 +223,26 @@ class _Reader:
             if type(messages) is list:
                 self._read_each_message(messages, value.get("contacts"), waba_id, phone_number_id)
             else:
-                self._malformed(waba_id, phone_number_id, "messages is not a list", messages)
+                self._odd_part(
+                    waba_id,
+                    phone_number_id,
+                    "messages is not a list",
+                    messages,
+                    {"messages": messages},
+                )
         statuses = value.get("statuses")
         if statuses:
             if type(statuses) is list:
                 for status in statuses:
                     self._read_status(status, value, waba_id, phone_number_id, time)
             else:
-                self._malformed(waba_id, phone_number_id, "statuses is not a list", statuses)
+                self._odd_part(
+                    waba_id,
+                    phone_number_id,
+                    "statuses is not a list",
+                    statuses,
+                    {"statuses": statuses},
+                )
         if len(self.items) == before:
             self._unhandled(waba_id, phone_number_id, "messages", change, time)
             return
@@ -228,7 +269,10 @@ class _Reader:
             problem = self._problem(message, "message", phone_number_id)
             item = problem or _read_message(message, waba_id, phone_number_id or "", people)
             if isinstance(item, str):
-                self._malformed(waba_id, phone_number_id, item, message)
+                value: Object = {"messages": [message]}
+                if type(message) is dict and (contact := people.contact_of(message)) is not None:
+                    value["contacts"] = [contact]
+                self._odd_part(waba_id, phone_number_id, item, message, value)
             else:
                 self.items.append(item)
 
@@ -248,7 +292,7 @@ class _Reader:
             return
         item = problem or _read_status(status, waba_id, phone_number_id or "")
         if isinstance(item, str):
-            self._malformed(waba_id, phone_number_id, item, status)
+            self._odd_part(waba_id, phone_number_id, item, status, {"statuses": [status]})
         else:
             self.items.append(item)
 
@@ -275,16 +319,37 @@ class _Reader:
         if problem is None:
             self.items.append(Unhandled(waba_id, number, field, change, time))
         else:
-            self._malformed(waba_id, number, problem, change)
+            self._malformed(waba_id, number, problem, change, body_of(waba_id, change, time))
+
+    def _odd_part(
+        self,
+        waba_id: str | None,
+        phone_number_id: str | None,
+        reason: str,
+        part: Any,
+        value: Object,
+    ) -> None:
+        """Take up a message or status, or what stands in their lists' place, alone in `value`."""
+        if phone_number_id is not None:
+            value["metadata"] = {"phone_number_id": phone_number_id}
+        body = body_of(waba_id, {"field": "messages", "value": value})
+        self._malformed(waba_id, phone_number_id, reason, part, body)
 
     def _malformed(
-        self, waba_id: str | None, phone_number_id: str | None, reason: str, part: Any
+        self,
+        waba_id: str | None,
+        phone_number_id: str | None,
+        reason: str,
+        part: Any,
+        body: Object,
     ) -> None:
         try:
-            raw = dump(part)
+            # Written again, an infinite number would be null.
+            kept = None if self._suspect and has_infinite(part) else (dump(part), dump(body))
         except RecursionError:
-            raw = self._body
-        self.items.append(Malformed(waba_id, phone_number_id, reason, raw))
+            kept = None
+        raw, whole = kept or (self._body, self._body)
+        self.items.append(Malformed(waba_id, phone_number_id, reason, raw, whole))
 
     def _address_id(self, value: Any) -> str | None:
         """Return the id of a WABA or a number, None where it cannot be one."""

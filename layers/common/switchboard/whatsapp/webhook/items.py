@@ -102,12 +102,17 @@ class Unhandled(NamedTuple):
 
 
 class Malformed(NamedTuple):
-    """A part that cannot be read or stored: its bytes, and why. Its neighbours are not touched."""
+    """A part that cannot be read or stored: its bytes, and why. Its neighbours are not touched.
+
+    `body` is the smallest webhook body that holds it, for a replay: parsed again it gives an item
+    with the same `body`.
+    """
 
     waba_id: str | None
     phone_number_id: str | None
     reason: str
     raw: bytes
+    body: bytes
 
 
 Item = Message | Status | Event | Unhandled | Malformed

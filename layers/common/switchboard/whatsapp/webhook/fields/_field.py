@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from switchboard.whatsapp.storable import dump
+from switchboard.whatsapp.webhook.envelope import body_of
 from switchboard.whatsapp.webhook.items import Event, Item, Malformed
 from switchboard.whatsapp.webhook.payloads._read import Object, Odd
 
@@ -69,7 +70,13 @@ def event(
 
 def odd(change: Change, part: Any, reason: str) -> Malformed:
     """Return a part of `change` that is not of Meta's shape, kept with its reason."""
-    return Malformed(change.waba_id, change.phone_number_id, reason, dump(part))
+    held = change.value
+    if type(part) is dict:  # only a container is told apart from its equals
+        for key, value in change.value.items():
+            if type(value) is list and any(each is part for each in value):
+                held = {key: [part]}
+    body = body_of(change.waba_id, change_with(change, held), change.entry_time)
+    return Malformed(change.waba_id, change.phone_number_id, reason, dump(part), dump(body))
 
 
 def change_with(change: Change, part: dict[str, Any]) -> Object:
