@@ -20,6 +20,7 @@ from switchboard.kernel.secrets import Secrets
 from switchboard.kernel.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from switchboard.kernel.outside import Outside
     from switchboard.whatsapp.client import GraphClient
 
 
@@ -46,6 +47,13 @@ class Tools:
         from switchboard.whatsapp.client import GraphClient
 
         return GraphClient(self.settings.graph_api_url, self.settings.graph_api_version)
+
+    @cached_property
+    def outside(self) -> Outside:
+        """Addresses that others have named; on one machine alone, this machine's count too."""
+        from switchboard.kernel.outside import Outside
+
+        return Outside(loopback=self.settings.stage == "local")
 
     def nudge(self) -> None:
         """Ask for a run of process_jobs now. A lost nudge costs at most a schedule tick.
