@@ -168,10 +168,51 @@ create table messaging.webhook_dead_letters (
     unique (tenant_id, sha256)
 );
 create index webhook_dead_letters_open
-    on messaging.webhook_dead_letters (tenant_id, reason, received_at) where resolved_at is null;
+    on messaging.webhook_dead_letters (tenant_id, reason, received_at, id) where resolved_at is null;
+create index webhook_dead_letters_received
+    on messaging.webhook_dead_letters (tenant_id, received_at, id);
 call messaging.protect('messaging.webhook_dead_letters', 'select, insert, update, delete');
 
 -- Creates the missing partitions of `parent`, stand-alone first (row-level security, FORCE, policy,
+create policy door on messaging.webhook_dead_letters to door using (true);
+grant select, delete on messaging.webhook_dead_letters to door;
+
+-- Deletes up to `p_limit` letters of all tenants: resolved ones `p_resolved` after that, open ones
+-- `p_open` after they came. Returns how many. Sorted: two who delete at once must not deadlock.
+create function messaging.retire_dead_letters(
+    p_resolved interval, p_open interval, p_limit integer, p_now timestamptz default null
+) returns integer
+    language sql security definer set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+    begin atomic
+    with old as materialized (
+        select l.tenant_id, l.id
+        from messaging.tenants as t
+        cross join (select coalesce(p_now, clock_timestamp()) as at) as n
+        -- None is resolved before it came, so the time it came bounds both kinds.
+        cross join lateral (
+            select m.tenant_id, m.id from messaging.webhook_dead_letters as m
+            where m.tenant_id = t.id and m.received_at < n.at - least(p_resolved, p_open)
+                and case when m.resolved_at is null then m.received_at < n.at - p_open
+                    else m.resolved_at < n.at - p_resolved end
+            order by m.received_at, m.id limit p_limit
+        ) as l
+        order by l.tenant_id, l.id limit p_limit
+    ), gone as (
+        delete from messaging.webhook_dead_letters as d using old
+        where d.tenant_id = old.tenant_id and d.id = old.id
+        returning d.id
+    )
+    select count(*)::integer from gone;
+    end;
+revoke execute on function messaging.retire_dead_letters(interval, interval, integer, timestamptz)
+    from public;
+grant execute on function messaging.retire_dead_letters(interval, interval, integer, timestamptz)
+    to app;
+grant create on schema messaging to door;
+alter function messaging.retire_dead_letters(interval, interval, integer, timestamptz)
+    owner to door;
+revoke create on schema messaging from door;
 -- bounds as a CHECK), then attached: an ATTACH that waits behind a reader is refused after the lock
 -- timeout without intake queueing behind it, and tried again by the next run. Owned by the owner of
 -- the tables, as DDL must be. Returns the names made; raises lock_not_available.

@@ -118,7 +118,7 @@ def _drain_one(tools: Tools, s3: Any, bucket: str, key: str, drained: Drained) -
 def _store(tools: Tools, body: bytes, app_id: str | None, drained: Drained) -> Exception | None:
     """Store `body`; return what failed. Raises Unavailable when the database does not answer."""
     try:
-        drained.nudge = store(tools, body, app_id) or drained.nudge
+        drained.nudge = store(tools, body, app_id).nudge or drained.nudge
     except Exception as error:
         if isinstance(error, Unavailable) and not (_lost_link(error) and _answers(tools)):
             raise

@@ -37,14 +37,14 @@ def receive(tools: Tools, body: bytes, header: str | None, app_id: str | None) -
     """
     _check(tools, body, header, app_id)
     try:
-        nudge = store(tools, body, app_id)
+        stored = store(tools, body, app_id)
     except Unavailable as error:
         log.warning("webhook.database_away", why=str(error))
     except Exception as error:  # noqa: BLE001
         # A fault of ours must not cost an event: the backlog keeps the body until it is mended.
         log.error("webhook.not_stored", error=error)
     else:
-        if nudge:
+        if stored.nudge:
             tools.nudge()
         return
     backlog.put(tools, body, app_id)

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
@@ -65,8 +66,16 @@ Placed = tuple[Message | Status | Event, UUID | None]
 T = TypeVar("T")
 
 
-def store(tools: Tools, body: bytes, app_id: str | None) -> bool:
-    """Commit every event of `body` and return whether a worker should be nudged.
+@dataclass(slots=True)
+class Stored:
+    """What became of a body: whether to nudge a worker, and what of it is only kept, by tenant."""
+
+    nudge: bool = False
+    letters: list[tuple[UUID, DeadLetter]] = field(default_factory=list)
+
+
+def store(tools: Tools, body: bytes, app_id: str | None) -> Stored:
+    """Commit every event of `body`.
 
     What cannot be read or stored is committed as a dead letter. Raises Unavailable when the
     database is away or lost; then parts may be committed, and storing again is harmless.
@@ -87,13 +96,12 @@ def _database_away(tools: Tools) -> Iterator[None]:
         raise Unavailable("the database was lost") from error
 
 
-def _store(tools: Tools, body: bytes, app_id: str | None) -> bool:
+def _store(tools: Tools, body: bytes, app_id: str | None) -> Stored:
     try:
         items = parse(body)
     except NotJson as error:
-        keep_body(tools, body, app_id, "not_json", str(error))
-        return False
-    nudge = False
+        return keep_body(tools, body, app_id, "not_json", str(error))
+    stored = Stored()
     counts = [0, 0, 0]
     until = tools.clock.monotonic() + _TRY_FOR_S
     for tenant_id, placed in routing.owners(tools, items, app_id).items():
@@ -111,24 +119,27 @@ def _store(tools: Tools, body: bytes, app_id: str | None) -> bool:
                 )
         if known:
             for taken in _take(tools, tenant_id, known, letters, until):
-                nudge = nudge or taken.nudge
+                stored.nudge = stored.nudge or taken.nudge
                 counts[0] += taken.messages
                 counts[1] += taken.events
         if letters:
             _keep(tools, tenant_id, letters, app_id, until)
+            stored.letters += [(tenant_id, letter) for letter in letters]
             counts[2] += len(letters)
     log.info("webhook.stored", items=len(items), new=counts[0], events=counts[1], dead=counts[2])
-    return nudge
+    return stored
 
 
 def keep_body(
     tools: Tools, body: bytes, app_id: str | None, reason: str, detail: str | None
-) -> None:
+) -> Stored:
     """Keep a whole body as one dead letter of the app's tenant (the operator's: the system's)."""
     letters = [DeadLetter(body, reason, detail)]
     until = tools.clock.monotonic() + _TRY_FOR_S
     with _database_away(tools):
-        _keep(tools, routing.app_tenant(tools, app_id), letters, app_id, until)
+        tenant_id = routing.app_tenant(tools, app_id)
+        _keep(tools, tenant_id, letters, app_id, until)
+    return Stored(letters=[(tenant_id, letter) for letter in letters])
 
 
 def _take(
@@ -186,8 +197,8 @@ def _letter(item: Item, why_not_taken: str) -> DeadLetter:
     match item:
         case Malformed(reason=reason, body=body):
             return DeadLetter(body, "malformed", reason, None, *where)
-        case Unhandled(field=field):
-            return DeadLetter(dump(rebuild(item)), "unhandled_field", field, field, *where)
+        case Unhandled(field=name):
+            return DeadLetter(dump(rebuild(item)), "unhandled_field", name, name, *where)
         case Message() | Status() | Event():
             return DeadLetter(dump(rebuild(item)), why_not_taken, None, _field_of(item), *where)
 

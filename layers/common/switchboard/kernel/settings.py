@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         frozenset(),
         description="numbers to which alone anything is sent (staging); empty: everyone",
     )
+    dead_letter_days: int = Field(
+        180, ge=1, description="days after which a dead letter that nobody resolved is deleted"
+    )
     stage: str = Field("local", description="local, dev, staging or prod")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     parameters_secrets_extension_http_port: int = Field(

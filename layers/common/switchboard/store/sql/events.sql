@@ -17,8 +17,9 @@ select r.tenant_id, r.app_secret, r.app_secret_previous, r.verify_token
 from messaging.resolve_app(%(app_id)s) as r
 
 -- name: keep_dead_letters
--- Twice the same bytes is one letter; a letter already kept keeps its reason.
-insert into messaging.webhook_dead_letters
+-- Twice the same bytes is one letter; an open letter keeps its reason. One that was resolved is open
+-- again and begins anew: nobody has stored what came just now.
+insert into messaging.webhook_dead_letters as k
     (tenant_id, sha256, body, reason, detail, field, waba_id, phone_number_id, app_id, received_at)
 select %(tenant)s, l.sha256, l.body, l.reason, l.detail, l.field, l.waba_id, l.phone_number_id,
     %(app_id)s, coalesce(%(now)s, clock_timestamp())
@@ -26,4 +27,8 @@ from unnest(%(sha256)s::bytea[], %(body)s::bytea[], %(reason)s::text[], %(detail
     %(field)s::text[], %(waba_id)s::text[], %(phone_number_id)s::text[])
     as l(sha256, body, reason, detail, field, waba_id, phone_number_id)
 order by l.sha256
-on conflict (tenant_id, sha256) do nothing
+on conflict (tenant_id, sha256) do update
+set reason = excluded.reason, detail = excluded.detail, field = excluded.field,
+    waba_id = excluded.waba_id, phone_number_id = excluded.phone_number_id,
+    app_id = excluded.app_id, received_at = excluded.received_at, resolved_at = null
+where k.resolved_at is not null

@@ -1,0 +1,256 @@
+"""Dead letters as a tool: look at them, and take them through intake again once the cause is gone.
+
+A letter's body is a webhook body, so a replay is a delivery: duplicates of what is stored already
+change nothing. Afterwards the letter is resolved (all of it is stored, or kept in smaller letters),
+or it stays open with the reason of now. What waited for its number's registration with the operator
+is the tenant's from then on.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+from uuid import UUID
+
+from switchboard.intake.store import Stored, store
+from switchboard.kernel.errors import BadRequest, NotFound, Unavailable
+from switchboard.kernel.log import log
+from switchboard.store import jobs, letters
+from switchboard.store.letters import Letter, OpenCount, Place
+from switchboard.tools import Tools
+
+#: Why a letter is one; docs/operations.md says what to do about each.
+Reason = Literal[
+    "another_app",
+    "backlog_failed",
+    "malformed",
+    "not_json",
+    "not_stored",
+    "refused_by_database",
+    "unhandled_field",
+    "unknown_number",
+]
+REASONS: tuple[str, ...] = get_args(Reason)
+#: Letters of one page at most, and where nothing else is asked.
+MOST, USUAL = 200, 50
+#: Letters looked up at once by a replay.
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Letters, newest first; `cursor` asks for those after them, None: there are none."""
+
+    letters: Sequence[Letter]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A letter and its body: `text` where it is UTF-8 that a screen can show, else `base64`."""
+
+    letter: Letter
+    text: str | None
+    base64: str | None
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay did: letters stored, and letters that stay open; whether to nudge."""
+
+    stored: int = 0
+    kept: int = 0
+    nudge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which open letters: of one reason, received in [since, until), or just these ids."""
+
+    reason: Reason | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: tuple[UUID, ...] | None = None
+
+
+def browse(
+    tools: Tools,
+    tenant_id: UUID,
+    *,
+    reason: str | None = None,
+    field: str | None = None,
+    resolved: bool | None = False,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cursor: str | None = None,
+    limit: int = USUAL,
+) -> Page:
+    """Return the tenant's letters received in [since, until), newest first, without their bodies.
+
+    `resolved`: False the open ones, True the resolved, None both. Raises BadRequest for a cursor
+    that no page gave.
+    """
+    limit = max(1, min(limit, MOST))
+    with tools.db.transaction(tenant_id) as connection:
+        found = letters.list_letters(
+            connection,
+            tenant_id,
+            reason=reason,
+            field=field,
+            resolved=resolved,
+            since=since,
+            until=until,
+            before=None if cursor is None else _place(cursor),
+            limit=limit + 1,
+        )
+    page = found[:limit]
+    return Page(page, _cursor(page[-1]) if len(found) > limit else None)
+
+
+def count(tools: Tools, tenant_id: UUID) -> Sequence[OpenCount]:
+    """Return how many of the tenant's letters are open, by reason and field, most first."""
+    with tools.db.transaction(tenant_id) as connection:
+        return letters.count_open(connection, tenant_id)
+
+
+def show(tools: Tools, tenant_id: UUID, letter_id: UUID) -> Shown:
+    """Return one letter with its body. Raises NotFound for an id that the tenant has none of."""
+    with tools.db.transaction(tenant_id) as connection:
+        letter = letters.find(connection, tenant_id, letter_id)
+    if letter is None:
+        raise NotFound("there is no such dead letter")
+    try:
+        text = letter.body.decode()
+    except UnicodeDecodeError:
+        text = None
+    if text is None or "\0" in text:
+        return Shown(letter, None, base64.b64encode(letter.body).decode("ascii"))
+    return Shown(letter, text, None)
+
+
+def replay(tools: Tools, tenant_id: UUID, letter_id: UUID) -> Letter:
+    """Take one letter through intake now and return it as it is afterwards.
+
+    Raises NotFound, and Unavailable when the database is away: then nothing of the letter changed.
+    One that is resolved stays as it is.
+    """
+    replayed = Replayed()
+    _replay(tools, tenant_id, letter_id, replayed)
+    if replayed.nudge:
+        tools.nudge()
+    return show(tools, tenant_id, letter_id).letter
+
+
+def order_replay(tools: Tools, tenant_id: UUID, selection: Selection) -> int | None:
+    """Put in the job that replays the open letters of `selection`, and return its id.
+
+    It takes those that are there now; None: a replay of this tenant waits already.
+    """
+    with tools.db.transaction(tenant_id) as connection:
+        job = jobs.enqueue(
+            connection,
+            tenant_id=tenant_id,
+            job_type="replay_dead_letters",
+            args={
+                "reason": selection.reason,
+                "since": selection.since,
+                "until": selection.until,
+                "ids": selection.ids,
+            },
+            lane="replay_dead_letters",
+            priority=jobs.BULK,
+            now=tools.clock.now,
+        )
+    tools.nudge()
+    return job
+
+
+def replay_some(
+    tools: Tools,
+    tenant_id: UUID,
+    selection: Selection,
+    after: Place | None,
+    enough_time: Callable[[], bool],
+) -> tuple[Replayed, Place | None]:
+    """Replay the letters of `selection` behind `after`, oldest first, while there is `enough_time`.
+
+    Returns what was done and where to go on (None: all are done). Each letter's outcome is
+    committed before the next one is begun. Raises Unavailable when the database is away.
+    """
+    replayed = Replayed()
+    while True:
+        with tools.db.transaction(tenant_id) as connection:
+            found = letters.list_open(
+                connection,
+                tenant_id,
+                ids=selection.ids,
+                reason=selection.reason,
+                since=selection.since,
+                until=selection.until,
+                after=after,
+                limit=_BATCH,
+            )
+        for place in found:
+            # At least one letter a call, so that every call gets on.
+            if replayed.stored + replayed.kept and not enough_time():
+                return replayed, after
+            _replay(tools, tenant_id, place.id, replayed)
+            after = place
+        if len(found) < _BATCH:
+            return replayed, None
+
+
+def _replay(tools: Tools, tenant_id: UUID, letter_id: UUID, replayed: Replayed) -> None:
+    with tools.db.transaction(tenant_id) as connection:
+        letter = letters.find(connection, tenant_id, letter_id)
+    if letter is None:
+        raise NotFound("there is no such dead letter")
+    if letter.resolved_at is not None:
+        return
+    try:
+        stored = store(tools, letter.body, letter.app_id)
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - one letter must not hold up those behind it
+        log.error("dead_letters.not_stored", error=error, letter_id=letter_id)
+        why: tuple[str, str | None] = ("not_stored", type(error).__name__)
+    else:
+        replayed.nudge = replayed.nudge or stored.nudge
+        again = _itself(stored, tenant_id, letter.body)
+        if again is None:
+            with tools.db.transaction(tenant_id) as connection:
+                letters.resolve(connection, tenant_id, letter_id, now=tools.clock.now)
+            replayed.stored += 1
+            return
+        why = again
+    with tools.db.transaction(tenant_id) as connection:
+        letters.keep(connection, tenant_id, letter_id, reason=why[0], detail=why[1])
+    replayed.kept += 1
+
+
+def _itself(stored: Stored, tenant_id: UUID, body: bytes) -> tuple[str, str | None] | None:
+    """Return why the letter is the same letter again; None: it is stored, or in smaller ones."""
+    for owner, letter in stored.letters:
+        if owner == tenant_id and letter.body == body:
+            return letter.reason, letter.detail
+    return None
+
+
+def _cursor(letter: Letter) -> str:
+    text = f"{letter.received_at.isoformat()} {letter.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        at, _, letter_id = text.partition(" ")
+        place = Place(datetime.fromisoformat(at), UUID(letter_id))
+    except ValueError:
+        raise BadRequest("the cursor is not one that a list gave", field="cursor") from None
+    if place.received_at.tzinfo is None:
+        raise BadRequest("the cursor is not one that a list gave", field="cursor")
+    return place
