@@ -6,6 +6,7 @@ started when first asked for, one per test worker, and gone with the run (even o
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from tests.databases import ClonedDatabase, cloned, make_template
 
 # The suite says the same of the same code every time; fresh examples are a fuzzer's business.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
-settings.load_profile("suite")
+settings.register_profile("fuzz", database=None, deadline=None, print_blob=True)
+settings.load_profile("fuzz" if "FUZZ" in os.environ else "suite")
 
 
 @pytest.fixture(scope="session")

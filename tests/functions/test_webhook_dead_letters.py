@@ -54,6 +54,16 @@ def test_a_signed_body_that_is_not_json_is_a_dead_letter_once(place: Place) -> N
     assert sorted(place.letters()[SYSTEM, "not_json"]) == sorted(bodies)
 
 
+def test_the_same_letter_twice_in_one_body_is_one_letter(place: Place) -> None:
+    number = place.number()
+    odd = Update(number, {"id": "wamid.1"})
+
+    place.post(odd, odd)
+    place.post(odd, odd)
+
+    assert kinds(place) == {(number.tenant_id, "malformed"): 1}
+
+
 def test_json_without_entries_is_kept_too(place: Place) -> None:
     for body in (b"{}", b'{"entry":7}', b'{"object":"page","entry":{}}'):
         assert place.usual.post(body) == 200

@@ -21,8 +21,8 @@ from messaging.resolve_app(%(app_id)s) as r
 -- again and begins anew: nobody has stored what came just now.
 insert into messaging.webhook_dead_letters as k
     (tenant_id, sha256, body, reason, detail, field, waba_id, phone_number_id, app_id, received_at)
-select %(tenant)s, l.sha256, l.body, l.reason, l.detail, l.field, l.waba_id, l.phone_number_id,
-    %(app_id)s, coalesce(%(now)s, clock_timestamp())
+select distinct on (l.sha256) %(tenant)s, l.sha256, l.body, l.reason, l.detail, l.field, l.waba_id,
+    l.phone_number_id, %(app_id)s, coalesce(%(now)s, clock_timestamp())
 from unnest(%(sha256)s::bytea[], %(body)s::bytea[], %(reason)s::text[], %(detail)s::text[],
     %(field)s::text[], %(waba_id)s::text[], %(phone_number_id)s::text[])
     as l(sha256, body, reason, detail, field, waba_id, phone_number_id)

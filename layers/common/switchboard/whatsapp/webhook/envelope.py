@@ -10,6 +10,7 @@ This is the hot path of intake: plain checks, no models built by a validator.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -37,6 +38,9 @@ LATEST = 4_102_444_800
 
 _LEVELS_ABOVE_ITEM = 7
 """Body, entry list, entry, changes, change, value, messages: what a message is nested in."""
+
+_OTHER_STATUSES = {"call": "calls", "payment": "payment_status"}
+"""What reads the statuses of another type than a message's: calls, and a field of our own name."""
 
 _ENVELOPE = frozenset({"from", "from_user_id", "from_parent_user_id", "id", "timestamp", "type"})
 _READ_HERE = frozenset({"messaging_product", "metadata", "messages", "statuses", "contacts"})
@@ -202,7 +206,7 @@ class _Reader:
         else:
             read = Change(waba_id, self._address_id(number), field, value, time)
             try:
-                self.items += kind.read(read)
+                items = list(kind.read(read))
             except Odd as odd:
                 self._malformed(
                     waba_id,
@@ -211,6 +215,11 @@ class _Reader:
                     change,
                     body_of(waba_id, change, time),
                 )
+                return
+            if items:
+                self.items += items
+            else:  # an empty list, say: kept, for nobody knows what it means
+                self._unhandled(waba_id, number, field, change, time)
 
     def _read_messages(
         self, change: Object, value: Object, waba_id: str | None, time: int | None
@@ -285,10 +294,14 @@ class _Reader:
         time: int | None,
     ) -> None:
         problem = self._problem(status, "status", phone_number_id)
-        if problem is None and status.get("type", "message") != "message":
+        if problem is None and (kind := status.get("type", "message")) != "message":
             # A payment's or a call's status: its id is not a message's.
             change = _change(value, {"statuses": [status]})
-            self._unhandled(waba_id, phone_number_id, "messages", change, time)
+            field = _OTHER_STATUSES.get(kind) if type(kind) is str else None
+            if field is None:
+                self._unhandled(waba_id, phone_number_id, "messages", change, time)
+            else:
+                self._read_field(waba_id, field, change, time)
             return
         item = problem or _read_status(status, waba_id, phone_number_id or "")
         if isinstance(item, str):
@@ -358,6 +371,32 @@ class _Reader:
         if not is_id(value) or (self._suspect and unfit(value)):
             return None
         return str(value)
+
+
+def read_messages(
+    messages: list[Any], contacts: Any, waba_id: str | None, phone_number_id: str
+) -> Iterator[Message | str]:
+    """Yield each of `messages` as the field messages reads it, or why there is none.
+
+    For the lists of other fields that hold messages. What the database cannot hold is not looked
+    for here. `contacts` is the value's list of them, of any shape.
+    """
+    people = _People(contacts if type(contacts) is list else [], messages, suspect=True)
+    for message in messages:
+        if type(message) is dict:
+            yield _read_message(message, waba_id, phone_number_id, people)
+        else:
+            yield "message is not an object"
+
+
+def _fit_item(item: Item) -> Item:
+    """Return an item of a change that holds what cannot be stored, as odd where it is in this one."""
+    if isinstance(item, Event) and (problem := unfit(item.change) or unfit(item.detail)):
+        body = body_of(item.waba_id, item.change, item.entry_time)
+        return Malformed(
+            item.waba_id, item.phone_number_id, problem, dump(item.change), dump(body)
+        )
+    return item
 
 
 def seconds(value: Any) -> int | None:
