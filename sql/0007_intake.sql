@@ -91,9 +91,12 @@ create function messaging.newer(old_at timestamptz, old text, new_at timestamptz
         and sha256(convert_to(old, 'UTF8')) < sha256(convert_to(new, 'UTF8'))));
 
 -- Finds or makes the contact of each person and returns the contacts' ids in the persons' order.
--- p_doc: {"p": [{"n": profile name, "nt": its time, "u": username, "ut": its time, "ph": phone}, …],
--- "i": [{"p": person's index from 0, "r": rank, "k": kind, "v": value}, …]}
--- No identifier stands twice. The one of the lowest rank names the contact where several exist.
+-- p_doc: {"p": [{"n": profile name, "nt": its time, "u": username, "ut": its time, "ph": phone,
+-- "why": reason of a change, "wt": its time}, …],
+-- "i": [{"p": person's index from 0, "r": rank, "k": kind, "v": value}, …],
+-- "x": [change of note_changes, …], where there are any}
+-- No identifier stands twice. Raises SWM01 (refuse_strangers) where a person's identifiers lead to
+-- several contacts: the caller merges them and comes again.
 --
 -- Row-level security makes an index condition only of comparisons that cannot leak: the other side
 -- must be a plain column, so documents are taken apart by jsonb_to_recordset before they are joined.
@@ -104,19 +107,26 @@ create function messaging.claim_contacts(p_tenant uuid, p_doc jsonb, p_now times
 declare
     v_contacts uuid[];
     v_candidates uuid[];
-    v_missing boolean;
+    v_missing boolean[];
+    v_strangers boolean;
+    v_grown uuid[];
 begin
-    select array_agg(f.contact_id order by f.p), bool_or(f.missing) into v_contacts, v_missing
+    select array_agg(f.ids[1] order by f.p), array_agg(f.missing order by f.p),
+        bool_or(f.ids[1] <> any (f.ids))
+    into v_contacts, v_missing, v_strangers
     from (
         select i.p, bool_or(ci.contact_id is null) as missing,
-            (array_agg(ci.contact_id order by i.r) filter (where ci.contact_id is not null))[1] as contact_id
+            array_agg(ci.contact_id order by i.r) filter (where ci.contact_id is not null) as ids
         from jsonb_to_recordset(p_doc -> 'i') as i(p integer, r integer, k text, v text)
         left join messaging.contact_identifiers as ci
             on ci.tenant_id = p_tenant and ci.kind = i.k and ci.value = i.v
         group by i.p
     ) as f;
 
-    if v_missing then
+    if v_strangers then
+        perform messaging.refuse_strangers(p_tenant, p_doc, '{}');
+    end if;
+    if true = any (v_missing) then
         -- Losing the race for an identifier returns the winner's contact. Nobody else sees the
         -- contact id we bring until we commit, so ours alone is moved when another identifier lost.
         v_candidates := array(select gen_random_uuid() from unnest(v_contacts));
@@ -128,15 +138,20 @@ begin
         order by i.k collate "C", i.v collate "C"
         on conflict (tenant_id, kind, value) do update set value = excluded.value;
 
-        select array_agg(f.contact_id order by f.p) into v_contacts
+        -- A contact that is there before the one we bring.
+        select array_agg(f.ids[1] order by f.p),
+            bool_or(f.ids[1] <> any (array_remove(f.ids, v_candidates[f.p + 1])))
+        into v_contacts, v_strangers
         from (
-            select distinct on (i.p) i.p, ci.contact_id
+            select i.p, array_agg(ci.contact_id order by ci.contact_id = v_candidates[i.p + 1], i.r) as ids
             from jsonb_to_recordset(p_doc -> 'i') as i(p integer, r integer, k text, v text)
             join messaging.contact_identifiers as ci
                 on ci.tenant_id = p_tenant and ci.kind = i.k and ci.value = i.v
-            -- A contact that is there before the one we bring; then the leading identifier.
-            order by i.p, ci.contact_id = v_candidates[i.p + 1], i.r
+            group by i.p
         ) as f;
+        if v_strangers then
+            perform messaging.refuse_strangers(p_tenant, p_doc, v_candidates);
+        end if;
 
         update messaging.contact_identifiers as ci set contact_id = p.contact_id
         from unnest(v_contacts, v_candidates) as p(contact_id, c)
@@ -149,6 +164,20 @@ begin
             as p(contact_id, c, ph)
         where p.contact_id = p.c
         order by p.c;
+        v_grown := array(select p.contact_id from unnest(v_contacts, v_candidates, v_missing)
+            as p(contact_id, c, missing) where p.missing and p.contact_id <> p.c);
+    end if;
+
+    if p_doc ? 'x' or v_grown <> '{}' then
+        -- All at once, sorted: what follows writes some of them.
+        perform 1 from messaging.contacts as c
+        where c.tenant_id = p_tenant and c.id = any (v_contacts) order by c.id for no key update;
+        if p_doc ? 'x' then
+            perform messaging.note_changes(p_tenant, v_contacts, p_doc -> 'x', p_now);
+        end if;
+        if v_grown <> '{}' then
+            perform messaging.show_phones(p_tenant, v_grown, p_now);
+        end if;
     end if;
 
     -- Sorted, and the join is a nested loop: the rows are locked in the order of their ids. Two
@@ -253,7 +282,7 @@ begin
     for v_event in
         select e ->> 'k' as kind, jsonb_agg(e - 'k' order by e) as events
         from jsonb_array_elements(p_events) as e
-        group by 1 order by e ->> 'k' collate "C"
+        group by 1 order by (e ->> 'k') collate "C"
     loop
         execute format('select messaging.%I($1, $2, $3)', 'event_' || v_event.kind)
         using p_tenant, v_event.events, p_now into v_changed;
@@ -391,7 +420,7 @@ end
 $$;
 
 -- The many-message road: sum up per conversation, then write each table once, sorted. Returns
--- whether a reaction job was put in.
+-- whether a job was put in.
 create function messaging.take_messages(
     p_tenant uuid, p_doc jsonb, p_new uuid[], p_now timestamptz
 ) returns boolean
@@ -403,6 +432,7 @@ declare
     v_conversations uuid[];
     v_messages uuid[];
     v_effects jsonb;
+    v_files uuid[];
 begin
     -- A time more than 5 minutes ahead counts as receipt.
     select array_agg(row(m.k, m.a, m.w, v_contacts[m.p + 1], m.g,
@@ -414,6 +444,14 @@ begin
         t bigint, pv text, n boolean, o boolean, r boolean, ty text, c jsonb, x jsonb, cx text,
         f boolean, md jsonb, fx jsonb)
     where m.k = any (p_new);
+
+    -- What they say of their consent changes the contact, whose lock comes before the conversation's.
+    if jsonb_path_exists(p_doc, '$.m[*].fx.consent_words') then
+        perform 1 from messaging.contacts as c
+        where c.tenant_id = p_tenant and c.id = any (array(
+            select a.contact_id from unnest(v_arrivals) as a where a.effects ? 'consent_words'))
+        order by c.id for no key update;
+    end if;
 
     v_conversations := messaging.claim_conversations(p_tenant, v_arrivals, p_now);
 
@@ -466,22 +504,31 @@ begin
     select array_agg(a.thread) filter (where a.reacts), array_agg(a.id) filter (where a.reacts),
         jsonb_agg(jsonb_build_object('m', a.id, 'a', a.account_id, 'v', a.thread, 'c', a.contact_id,
             'w', a.wa_message_id, 'cx', a.wa_context_id, 'at', a.at, 'fx', a.effects))
-            filter (where a.effects is not null)
-    into v_conversations, v_messages, v_effects
+            filter (where a.effects is not null),
+        array_agg(a.id order by a.id) filter (where a.media is not null)
+    into v_conversations, v_messages, v_effects, v_files
     from arrived as a;
     if v_effects is not null then
         perform messaging.apply_effects(p_tenant, v_effects, p_now);
     end if;
-    if v_messages is null then
-        return false;
+    if v_files is not null then
+        insert into messaging.scheduled_jobs (tenant_id, job_type, args, scheduled_for, created_at)
+        select p_tenant, 'fetch_media', jsonb_build_object('message_id', f.id), p_now, p_now
+        from unnest(v_files) as f(id);
     end if;
-    return messaging.enqueue_reactions(p_tenant, v_conversations, v_messages, p_now);
+    -- Not one OR of the two: it need not look at its other side.
+    if v_messages is not null
+        and messaging.enqueue_reactions(p_tenant, v_conversations, v_messages, p_now)
+    then
+        return true;
+    end if;
+    return v_files is not null;
 end
 $$;
 
 -- The one-message road of the usual webhook: the same rows as the road of many, in scalar steps
 -- (a chain of set steps costs a third more). Anything unusual takes the other road.
--- Returns whether a reaction job was put in; null for a message that is not new.
+-- Returns whether a job was put in; null for a message that is not new.
 create function messaging.take_message(p_tenant uuid, p_doc jsonb, m jsonb, p_now timestamptz)
     returns boolean
     language plpgsql as $$
@@ -507,20 +554,26 @@ begin
     end if;
 
     -- The usual person: known by each identifier given, with a profile that is newer or the same.
-    if m -> 'g' is null then
+    if m -> 'g' is null and p_doc -> 'x' is null then
         for v_index in 0 .. jsonb_array_length(p_doc -> 'i') - 1 loop
             select ci.contact_id into v_other from messaging.contact_identifiers as ci
             where ci.tenant_id = p_tenant and ci.kind = p_doc -> 'i' -> v_index ->> 'k'
                 and ci.value = p_doc -> 'i' -> v_index ->> 'v';
             if v_index = 0 then
                 v_contact := v_other;
-            elsif v_other is null then
+            elsif v_other is distinct from v_contact then
                 v_contact := null;
+                exit;
             end if;
         end loop;
     end if;
     if v_contact is null then
         return messaging.take_messages(p_tenant, p_doc, array[v_id], p_now);
+    end if;
+    -- What they say of their consent changes the contact, whose lock comes before the conversation's.
+    if m -> 'fx' ? 'consent_words' then
+        perform 1 from messaging.contacts as c where c.tenant_id = p_tenant and c.id = v_contact
+        for no key update;
     end if;
     update messaging.contacts as c
     set profile_name = v_person ->> 'n', profile_name_at = to_timestamp((v_person ->> 'nt')::bigint),
@@ -573,6 +626,8 @@ begin
         values (p_tenant, v_account, v_conversation, v_id, 'inbound', m -> 'md' ->> 'type',
             m -> 'md' ->> 'id', m -> 'md' ->> 'mime_type', m -> 'md' ->> 'sha256',
             m -> 'md' ->> 'file_name', m -> 'md' ->> 'caption', p_now, p_now);
+        insert into messaging.scheduled_jobs (tenant_id, job_type, args, scheduled_for, created_at)
+        values (p_tenant, 'fetch_media', jsonb_build_object('message_id', v_id), p_now, p_now);
     end if;
 
     if m -> 'fx' is not null then
@@ -581,7 +636,7 @@ begin
             'at', v_at, 'fx', m -> 'fx')), p_now);
     end if;
     if not (m ->> 'r')::boolean then
-        return false;
+        return m -> 'md' is not null;
     end if;
     insert into messaging.scheduled_jobs as j
         (tenant_id, job_type, args, lane, unique_key, priority, scheduled_for, created_at)
@@ -592,7 +647,7 @@ begin
     do update set args = jsonb_set(j.args, '{message_ids}',
         (j.args -> 'message_ids') || (excluded.args -> 'message_ids'))
     returning j.xmax = 0 into v_new;
-    return v_new;
+    return v_new or m -> 'md' is not null;
 end
 $$;
 

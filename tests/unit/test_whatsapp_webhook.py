@@ -212,7 +212,7 @@ CASES: dict[str, list[Expected]] = {
     "template_category_update_done": [unhandled("template_category_update")],
     "template_correct_category_detection": [unhandled("template_correct_category_detection")],
     "user_id_update": [unhandled("user_id_update")],
-    "user_preferences": [unhandled("user_preferences")],
+    "user_preferences": [(Event, "user_preferences")],
     "odd_change_without_field": [Text("sin campo")],
     "odd_entry_without_changes": [malformed("changes is missing or not a list")],
     "odd_entry_without_id": [Text("sin id")],
@@ -717,9 +717,11 @@ def test_the_time_of_an_entry_is_kept_as_a_number() -> None:
 
 
 def test_an_unhandled_change_is_kept_whole() -> None:
-    (item,) = parse(body_of("user_preferences"))
+    value = {"metadata": {"phone_number_id": NUMBER}, "something": [{"new": True}]}
+    change = {"field": "field_of_tomorrow", "value": value}
+    (item,) = parse(json.dumps({"entry": [{"id": WABA, "changes": [change]}]}).encode())
     assert isinstance(item, Unhandled)
-    assert item.raw == json.loads(body_of("user_preferences"))["entry"][0]["changes"][0]
+    assert item.raw == change
     assert item.phone_number_id == NUMBER
 
 

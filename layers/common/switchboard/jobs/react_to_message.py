@@ -2,7 +2,8 @@
 
 Intake puts one waiting job in per conversation and lets later messages join it; the conversation is
 the lane. Marking as read is a request outside the transaction, at least once and never in the way;
-whatever is said goes to the outbox in the transaction that completes the job.
+whatever is said goes to the outbox in the transaction that completes the job. To somebody blocked
+nothing is said, Meta is told nothing, and what they write does not count as unread.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from switchboard import outbox
+from switchboard.jobs._confirm_consent import confirm_consent
 from switchboard.jobs._kind import Args, Context, Effects, JobKind
 from switchboard.kernel.db import Connection
 from switchboard.outbox import Origin, Outgoing
@@ -74,7 +76,7 @@ def acknowledge(_tools: Tools, _connection: Connection, seen: Seen) -> Sequence[
 
 
 #: In this order. Chatbots and automations join here.
-REACTIONS: tuple[Reaction, ...] = (acknowledge,)
+REACTIONS: tuple[Reaction, ...] = (confirm_consent, acknowledge)
 
 
 def run(context: Context, args: ReactToMessage) -> Effects:
@@ -89,6 +91,12 @@ def run(context: Context, args: ReactToMessage) -> Effects:
         )
     if conversation is None or not messages:
         return Effects(result={"messages": 0})
+    if conversation.is_blocked:
+
+        def clear(connection: Connection) -> None:
+            store.clear_unread(connection, tenant_id, args.conversation_id, now=tools.clock.now)
+
+        return Effects(writes=(clear,), result={"messages": len(messages), "blocked": True})
     is_read = conversation.auto_mark_read and outbox.mark_read(
         tools,
         tenant_id=tenant_id,
@@ -98,7 +106,7 @@ def run(context: Context, args: ReactToMessage) -> Effects:
 
     def react(connection: Connection) -> None:
         locked = store.find_conversation(connection, tenant_id, args.conversation_id, lock=True)
-        if locked is None:
+        if locked is None or locked.is_blocked:
             return
         if is_read:
             store.mark_read(

@@ -23,6 +23,8 @@ class Conversation:
     is_active: bool
     auto_mark_read: bool
     acknowledging_reaction: str | None
+    confirm_consents: bool
+    is_blocked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +86,13 @@ def mark_read(
             "wa_message_id": newest.wa_message_id,
             "now": now,
         },
+    )
+
+
+def clear_unread(
+    connection: Connection, tenant_id: UUID, conversation_id: UUID, *, now: datetime | None
+) -> None:
+    """Count nothing of the conversation as unread: whoever writes there is blocked."""
+    connection.execute(
+        _SQL["clear_unread"], {"tenant": tenant_id, "conversation": conversation_id, "now": now}
     )

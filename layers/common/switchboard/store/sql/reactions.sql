@@ -5,20 +5,24 @@
 -- token. With it the settings of the number.
 select c.contact_id, n.id as account_id, n.phone_number_id,
     messaging.is_number_active(n) and t.is_active as is_active,
-    n.auto_mark_read, n.acknowledging_reaction
+    n.auto_mark_read, n.acknowledging_reaction, n.confirm_consents,
+    coalesce(p.is_blocked, false) as is_blocked
 from messaging.whatsapp_conversations as c
 join messaging.whatsapp_accounts as n on n.tenant_id = c.tenant_id and n.id = c.account_id
 join messaging.tenants as t on t.id = c.tenant_id
+left join messaging.contacts as p on p.tenant_id = c.tenant_id and p.id = c.contact_id
 where c.tenant_id = %(tenant)s and c.id = %(conversation)s
 for no key update of c
 
 -- name: find_conversation
 select c.contact_id, n.id as account_id, n.phone_number_id,
     messaging.is_number_active(n) and t.is_active as is_active,
-    n.auto_mark_read, n.acknowledging_reaction
+    n.auto_mark_read, n.acknowledging_reaction, n.confirm_consents,
+    coalesce(p.is_blocked, false) as is_blocked
 from messaging.whatsapp_conversations as c
 join messaging.whatsapp_accounts as n on n.tenant_id = c.tenant_id and n.id = c.account_id
 join messaging.tenants as t on t.id = c.tenant_id
+left join messaging.contacts as p on p.tenant_id = c.tenant_id and p.id = c.contact_id
 where c.tenant_id = %(tenant)s and c.id = %(conversation)s
 
 -- name: load_messages
@@ -47,3 +51,9 @@ set unread_count = least(c.unread_count, (
             and (m.occurred_at, m.wa_message_id) > (%(occurred_at)s, %(wa_message_id)s))),
     updated_at = coalesce(%(now)s::timestamptz, clock_timestamp())
 where c.tenant_id = %(tenant)s and c.id = %(conversation)s
+
+-- name: clear_unread
+-- Of somebody blocked nothing waits to be read.
+update messaging.whatsapp_conversations
+set unread_count = 0, updated_at = coalesce(%(now)s::timestamptz, clock_timestamp())
+where tenant_id = %(tenant)s and id = %(conversation)s and unread_count > 0

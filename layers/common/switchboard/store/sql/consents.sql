@@ -1,0 +1,32 @@
+-- The history of what people have agreed to and taken back.
+
+-- name: hold
+-- Who confirms a change holds this until the commit: of two numbers that got STOP only one answers.
+select pg_advisory_xact_lock(hashtextextended(%(contact)s::uuid::text, 11))
+
+-- name: confirm
+-- The newest statement, if it is among these messages and nothing since the last statement of the
+-- other kind was confirmed: a repeated STOP changes nothing, and neither does a START that comes
+-- after the STOP that followed it.
+with newest as (
+    select k.id, k.state, k.message_id, k.occurred_at from messaging.consents as k
+    where k.tenant_id = %(tenant)s and k.contact_id = %(contact)s and k.scope = 'messages'
+    order by k.occurred_at desc, (k.state = 'withdrawn') desc, k.id desc limit 1
+), turn as (
+    select max(k.occurred_at) as at from messaging.consents as k, newest as n
+    where k.tenant_id = %(tenant)s and k.contact_id = %(contact)s and k.scope = 'messages'
+        and k.state <> n.state
+)
+update messaging.consents as k
+set confirmed_at = coalesce(%(now)s::timestamptz, clock_timestamp())
+from newest as n, turn as t, messaging.contacts as c
+where k.tenant_id = %(tenant)s and k.id = n.id and n.message_id = any (%(messages)s)
+    and c.tenant_id = %(tenant)s and c.id = k.contact_id
+    and not exists (
+        select from messaging.consents as s
+        where s.tenant_id = %(tenant)s and s.contact_id = %(contact)s and s.scope = 'messages'
+            and s.state = n.state and s.confirmed_at is not null
+            -- At the same second the refusal is the later one.
+            and (t.at is null or s.occurred_at > t.at
+                or (s.occurred_at = t.at and s.state = 'withdrawn')))
+returning k.id, k.state, k.language, c.locale, c.phone_number
