@@ -1,7 +1,7 @@
 # On a machine with Python 3.11 or newer, make and git, `make run` and `make test` are the only commands anyone needs:
 # every target builds the environment it uses, from hashed requirements files, and does nothing when it is there.
 .DEFAULT_GOAL := help
-.PHONY: help run test soak fuzz lint template bench build lock clean dev-environment build-environment checkov-environment
+.PHONY: help run test soak fuzz contract lint template bench build lock clean dev-environment build-environment checkov-environment
 
 # SAM must not phone home.
 export SAM_CLI_TELEMETRY := 0
@@ -32,6 +32,9 @@ fuzz: dev-environment ## fresh mutated webhooks through the parser and the handl
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "fuzz: commit $(commit), SEED=$$seed"; \
 	FUZZ=$${FUZZ:-20} $(bin)/pytest tests/unit/test_whatsapp_webhook_properties.py tests/functions/test_webhook_fuzz.py \
 	  --hypothesis-seed=$$seed --hypothesis-show-statistics --timeout 1200 $(args) && echo "fuzz: commit $(commit), SEED=$$seed, passed"
+
+contract: dev-environment ## SPEC=…: what Meta's OpenAPI file documents, held against what is read and sent
+	@PYTHONPATH="$(path)" $(bin)/python -m tests.contract $${SPEC:?the path of the OpenAPI file}
 
 lint: dev-environment ## style, types, import rules, dead code, security, dependencies, SQL
 	$(bin)/ruff check .

@@ -1,0 +1,202 @@
+"""`make contract SPEC=…`: what Meta documents, held against what this release reads and sends.
+
+SPEC is Meta's OpenAPI file (YAML or JSON), or a Markdown page with fenced JSON; it is read where it
+lies and never copied. Every webhook in it must be read whole: nothing malformed, no unknown type,
+no field without code. The bodies of tests/payloads/outbound must be valid where the file knows
+their type. Exit codes: 0 all is well, 1 something is not, 2 the file is not what it should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import yaml
+
+from switchboard.kernel.errors import NotJson
+from switchboard.whatsapp.webhook import Item, Malformed, Message, Unhandled, Unknown, parse
+
+OUTBOUND = Path(__file__).parent / "payloads" / "outbound"
+#: Ids are placeholders in examples; a message or a status without a number would be malformed.
+_METADATA = {"display_phone_number": "15550001111", "phone_number_id": "310000000000001"}
+#: The lists of a value, and the field of each.
+_LISTS = {
+    "messages": "messages",
+    "statuses": "messages",
+    "calls": "calls",
+    "user_preferences": "user_preferences",
+}
+#: Members newer than the file, and the one that each may stand for.
+_NEWER = {"recipient": "to"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One example or body: where it stands, and what is wrong with it (nothing: it is fine)."""
+
+    where: str
+    problems: tuple[str, ...]
+
+
+def read(path: Path) -> Any:
+    """Return the document: the file's, or `{"examples": [...]}` of a page's JSON blocks.
+
+    Raises ValueError for a file of another kind.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return {"examples": _blocks(text)}
+    document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    if not isinstance(document, dict):
+        raise ValueError("the file is no OpenAPI document")
+    return document
+
+
+def webhooks(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each webhook body in a document; parts of one (an entry, a change) are completed."""
+    if isinstance(node, list):
+        for index, part in enumerate(node):
+            yield from webhooks(part, f"{where}/{index}")
+    elif isinstance(node, dict):
+        body = _body(node)
+        if body is not None:
+            yield where, body
+            return
+        for key, part in node.items():
+            yield from webhooks(part, f"{where}/{key}")
+
+
+def check_webhook(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return what of a webhook body this release cannot read."""
+    try:
+        items = parse(json.dumps(body).encode())
+    except NotJson as error:
+        return (str(error),)
+    if not items:
+        return ("holds nothing",)
+    return tuple(problem for item in items if (problem := _problem(item)) is not None)
+
+
+def check_outbound(document: Any, folder: Path = OUTBOUND) -> list[Finding]:
+    """Return what the document's schema of messages says of our outbound bodies it knows."""
+    schemas = document.get("components", {}).get("schemas", {})
+    message = schemas.get("Message", {})
+    known = message.get("discriminator", {}).get("mapping", {})
+    findings = []
+    for path in sorted(folder.glob("*.json")):
+        body = json.loads(path.read_bytes())
+        reference = known.get(body.get("type"))
+        if reference is None:
+            continue
+        schema = {"$ref": reference, "components": _opened(document["components"])}
+        problems = jsonschema.Draft202012Validator(schema).iter_errors(
+            {old: body[new] for new, old in _NEWER.items() if new in body} | body
+        )
+        told = [f"{'/'.join(map(str, error.absolute_path))}: {error.message}" for error in problems]
+        findings.append(Finding(path.name, tuple(told)))
+    return findings
+
+
+def _opened(node: Any, *, inside: bool = False) -> Any:
+    """Return a schema whose parts of an `allOf` are open.
+
+    Meta's are closed, each against the members of the others: taken by the letter nothing is valid.
+    """
+    if isinstance(node, list):
+        return [_opened(part, inside=inside) for part in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _opened(part, inside=key == "allOf")
+        for key, part in node.items()
+        if not (inside and key == "additionalProperties")
+    }
+
+
+def _body(node: dict[str, Any]) -> dict[str, Any] | None:
+    """Return `node` as a webhook body if it is one or a part of one."""
+    if isinstance(node.get("entry"), list):
+        return node
+    if isinstance(node.get("changes"), list):
+        return {"entry": [node]}
+    if isinstance(node.get("field"), str) and isinstance(node.get("value"), dict):
+        return {"entry": [{"id": "1", "changes": [node]}]}
+    field = next((_LISTS[key] for key in _LISTS if isinstance(node.get(key), list)), None)
+    if field is not None and _is_value(node):
+        return _body({"field": field, "value": {"metadata": _METADATA} | node})
+    # Not the members of a schema, which have the same names.
+    if isinstance(node.get("id"), str) and isinstance(node.get("timestamp"), str | int):
+        return _body({"statuses" if "status" in node else "messages": [node]})
+    return None
+
+
+def _is_value(node: dict[str, Any]) -> bool:
+    """Return whether the lists hold what a webhook's do: an answer to a send has them, too."""
+    parts = [part for key in _LISTS for part in node.get(key) or []]
+    return all(isinstance(part, dict) and "timestamp" in part for part in parts)
+
+
+def _problem(item: Item) -> str | None:
+    match item:
+        case Malformed(reason=reason):
+            return f"malformed: {reason}"
+        case Unhandled(field=name):
+            return f"no code reads the field {name!r}"
+        case Message(type=word, payload=Unknown(), extra=extra):
+            why = extra.get("unreadable")
+            return f"unknown type {word!r}" + (f": {why}" if why else "")
+    return None
+
+
+def _blocks(text: str) -> list[Any]:
+    """Return the fenced JSON of a page; a block may hold several values, and comments."""
+    found = []
+    for block in re.findall(r"```json[^\n]*\n(.*?)```", text, re.DOTALL):
+        plain = re.sub(r"(?m)(^|\s)//.*$", "", block)
+        decoder, at = json.JSONDecoder(), 0
+        while (match := re.compile(r"[\[{]").search(plain, at)) is not None:
+            try:
+                value, at = decoder.raw_decode(plain, match.start())
+            except ValueError:
+                at = match.end()
+            else:
+                found.append(value)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check one file and print the report; return the exit code."""
+    parser = argparse.ArgumentParser(prog="make contract", description=__doc__)
+    parser.add_argument("spec", type=Path, help="the OpenAPI file or Markdown page")
+    spec = parser.parse_args(arguments).spec
+    try:
+        document = read(spec)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        print(f"contract: {error}", file=sys.stderr)
+        return 2
+    inbound = [Finding(where, check_webhook(body)) for where, body in webhooks(document)]
+    outbound = check_outbound(document)
+    if not inbound:
+        print("contract: there is no webhook in this file", file=sys.stderr)
+        return 2
+    for title, findings in (("webhook", inbound), ("outbound body", outbound)):
+        for finding in findings:
+            for problem in finding.problems:
+                print(f"{title} {finding.where}: {problem}")
+    bad = [finding for finding in (*inbound, *outbound) if finding.problems]
+    print(
+        f"contract: {len(inbound)} webhooks and {len(outbound)} outbound bodies checked,"
+        f" {len(bad)} with problems"
+    )
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
