@@ -132,7 +132,8 @@ def _body(node: dict[str, Any]) -> dict[str, Any] | None:
     if field is not None and _is_value(node):
         return _body({"field": field, "value": {"metadata": _METADATA} | node})
     # Not the members of a schema, which have the same names.
-    if isinstance(node.get("id"), str) and isinstance(node.get("timestamp"), str | int):
+    is_part = isinstance(node.get("id"), str) and isinstance(node.get("timestamp"), str | int)
+    if is_part and ("from" in node or "status" in node):
         return _body({"statuses" if "status" in node else "messages": [node]})
     return None
 

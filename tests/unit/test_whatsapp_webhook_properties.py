@@ -95,6 +95,11 @@ def test_whatever_is_not_malformed_can_be_stored_as_jsonb(body: Any) -> None:
             assert 0 < len(item.status) <= 100
 
 
+def value_of(body: bytes) -> Any:
+    """Return what a body says; a whole number beyond 64 bits is read as a float by one reader."""
+    return json.loads(body, parse_int=float)
+
+
 @given(mutated_bodies())
 @examples(200)
 def test_whatever_is_rebuilt_parses_to_the_same_item(body: Any) -> None:
@@ -103,7 +108,9 @@ def test_whatever_is_rebuilt_parses_to_the_same_item(body: Any) -> None:
             assert parse(dump(rebuild(item))) == [item]
             continue
         again = parse(item.body)
-        assert item.body in {other.body for other in again if isinstance(other, Malformed)}
+        assert value_of(item.body) in [
+            value_of(other.body) for other in again if isinstance(other, Malformed)
+        ]
 
 
 @given(ANY_JSON)
