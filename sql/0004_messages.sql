@@ -136,6 +136,8 @@ create table messaging.media (
     s3_key text,
     thumbnail_s3_key text,
     status text not null default 'pending' check (status in ('pending', 'stored', 'failed')),
+    -- Why it is not here: for good when failed, so far while pending.
+    error_code text,
     error_message text,
     created_at timestamptz not null default clock_timestamp(),
     updated_at timestamptz not null default clock_timestamp(),
@@ -172,8 +174,6 @@ create index webhook_dead_letters_open
 create index webhook_dead_letters_received
     on messaging.webhook_dead_letters (tenant_id, received_at, id);
 call messaging.protect('messaging.webhook_dead_letters', 'select, insert, update, delete');
-
--- Creates the missing partitions of `parent`, stand-alone first (row-level security, FORCE, policy,
 create policy door on messaging.webhook_dead_letters to door using (true);
 grant select, delete on messaging.webhook_dead_letters to door;
 
@@ -213,6 +213,8 @@ grant create on schema messaging to door;
 alter function messaging.retire_dead_letters(interval, interval, integer, timestamptz)
     owner to door;
 revoke create on schema messaging from door;
+
+-- Creates the missing partitions of `parent`, stand-alone first (row-level security, FORCE, policy,
 -- bounds as a CHECK), then attached: an ATTACH that waits behind a reader is refused after the lock
 -- timeout without intake queueing behind it, and tried again by the next run. Owned by the owner of
 -- the tables, as DDL must be. Returns the names made; raises lock_not_available.

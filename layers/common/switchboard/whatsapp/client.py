@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
 import httpx
@@ -126,7 +126,16 @@ Outcome = Accepted | Rejected | Throttled | NotSent | Unconfirmed
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class File:
+    """A file to upload: `content` is read from where it stands; `name` is what Meta keeps."""
+
+    name: str
+    mime_type: str
+    content: BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
     """An HTTP answer, read whole; `document` is None where it is no JSON object."""
 
     status: int
@@ -163,7 +172,7 @@ class GraphClient:
     def send(self, phone_number_id: str, token: str, body: Mapping[str, Any]) -> Outcome:
         """Send one message; `body` is what `outbound.request_body` returns."""
         answer = self._post(phone_number_id, token, body)
-        if not isinstance(answer, _Answer):
+        if not isinstance(answer, Answer):
             return answer
         return _accepted(answer) or _refused(answer)
 
@@ -183,7 +192,7 @@ class GraphClient:
         if typing:
             body["typing_indicator"] = {"type": "text"}
         answer = self._post(phone_number_id, token, body)
-        if not isinstance(answer, _Answer):
+        if not isinstance(answer, Answer):
             return answer
         if answer.status == 200 and (answer.document or {}).get("success") is True:
             return Accepted(message_id, raw=answer.document or {})
@@ -193,29 +202,79 @@ class GraphClient:
         """Close all connections; the client opens new ones when it is used again."""
         self._connections.close()
 
+    def call(
+        self,
+        method: Literal["GET", "POST", "DELETE"],
+        path: str,
+        token: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        file: File | None = None,
+        longest_s: float = LONGEST_S,
+    ) -> Answer | Throttled | Rejected | NotSent | Unconfirmed:
+        """Ask for something else than a message; an Answer is a success, with Meta's document.
+
+        `path` stands behind the version, each part quoted; `file` goes out as the form that uploads
+        take. Unconfirmed says that it may have been done.
+        """
+        request = self._request(method, self._base.join(path), token, params=params, file=file)
+        if isinstance(request, NotSent):
+            return request
+        answer = self._exchange(request, longest_s)
+        if not isinstance(answer, Answer):
+            return answer
+        document = answer.document or {"error": None}
+        if 200 <= answer.status < 300 and "error" not in document:
+            return answer
+        return _refused(answer)
+
     def _post(
         self, phone_number_id: str, token: str, body: Mapping[str, Any]
-    ) -> _Answer | NotSent | Unconfirmed:
-        # The token would be printed by the error that a bad character causes further down.
-        if not token or not token.isascii() or not token.isprintable() or " " in token:
-            return NotSent("the access token is empty or no token")
+    ) -> Answer | NotSent | Unconfirmed:
         try:
             content = orjson.dumps(body)
         except TypeError as error:
             return NotSent(f"the body is no JSON: {error}")
-        request = httpx.Request(
-            "POST",
-            self._url(phone_number_id),
-            headers=[
-                (b"authorization", b"Bearer " + token.encode("ascii")),
-                (b"content-type", b"application/json"),
-                (b"accept", b"application/json"),
-                (b"user-agent", b"switchboard"),
-            ],
-            content=content,
-            extensions={"timeout": _TIMEOUT},
+        request = self._request("POST", self._url(phone_number_id), token, content=content)
+        return request if isinstance(request, NotSent) else self._exchange(request, LONGEST_S)
+
+    def _request(
+        self,
+        method: str,
+        url: httpx.URL,
+        token: str,
+        *,
+        content: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        file: File | None = None,
+    ) -> httpx.Request | NotSent:
+        # The token would be printed by the error that a bad character causes further down.
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            return NotSent("the access token is empty or no token")
+        headers = [
+            (b"authorization", b"Bearer " + token.encode("ascii")),
+            (b"accept", b"application/json"),
+            (b"user-agent", b"switchboard"),
+        ]
+        extensions = {"timeout": _TIMEOUT}
+        if file is not None:
+            return httpx.Request(
+                method,
+                url,
+                headers=headers,
+                data={"messaging_product": "whatsapp", "type": file.mime_type},
+                files={"file": (file.name, file.content, file.mime_type)},
+                # Meta looks at the whole file before it answers.
+                extensions={"timeout": {**_TIMEOUT, "write": 10.0, "read": 60.0}},
+            )
+        if content is not None:
+            headers.append((b"content-type", b"application/json"))
+        return httpx.Request(
+            method, url, headers=headers, params=params, content=content, extensions=extensions
         )
-        deadline = time.monotonic() + LONGEST_S
+
+    def _exchange(self, request: httpx.Request, longest_s: float) -> Answer | NotSent | Unconfirmed:
+        deadline = time.monotonic() + longest_s
         try:
             with self._connections.transport() as transport:
                 return _read(transport.handle_request(request), deadline)
@@ -238,7 +297,7 @@ class GraphClient:
         return url
 
 
-def _read(response: httpx.Response, deadline: float) -> _Answer | Unconfirmed:
+def _read(response: httpx.Response, deadline: float) -> Answer | Unconfirmed:
     """Read the answer whole, but neither for ever nor without end."""
     content = bytearray()
     try:
@@ -252,14 +311,14 @@ def _read(response: httpx.Response, deadline: float) -> _Answer | Unconfirmed:
         document = orjson.loads(content)
     except orjson.JSONDecodeError:
         document = None
-    return _Answer(
+    return Answer(
         response.status_code,
         response.headers,
         document if isinstance(document, dict) else None,
     )
 
 
-def _accepted(answer: _Answer) -> Accepted | None:
+def _accepted(answer: Answer) -> Accepted | None:
     """Return what Meta accepted; None where the answer does not say so beyond doubt."""
     document = answer.document
     if not 200 <= answer.status < 300 or document is None:
@@ -278,7 +337,7 @@ def _accepted(answer: _Answer) -> Accepted | None:
     )
 
 
-def _refused(answer: _Answer) -> Rejected | Throttled | Unconfirmed:
+def _refused(answer: Answer) -> Rejected | Throttled | Unconfirmed:
     """Return what an answer means that accepts nothing (codes decide, not the HTTP status)."""
     status = answer.status
     error = read_error((answer.document or {}).get("error"))
@@ -306,7 +365,7 @@ def _refused(answer: _Answer) -> Rejected | Throttled | Unconfirmed:
     return _rejected(error, status, rule.action)
 
 
-def _refused_without_error(answer: _Answer) -> Rejected | Throttled | Unconfirmed:
+def _refused_without_error(answer: Answer) -> Rejected | Throttled | Unconfirmed:
     status = answer.status
     title = f"HTTP {status} without Meta's error body"
     if status == 429:
