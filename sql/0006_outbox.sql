@@ -186,13 +186,15 @@ begin
 end
 $$;
 
--- The identifier to reach a contact by: the phone it was first known by, its newest user id.
+-- The identifier to reach a contact by: none that a change left behind while there is another, the one
+-- that a change brought last; else the phone it was first known by, its newest user id.
 create function messaging.identifier_of(p_tenant uuid, p_contact uuid, p_kind text) returns text
     language sql stable
     begin atomic
     select d.value from messaging.contact_identifiers as d
     where d.tenant_id = p_tenant and d.contact_id = p_contact and d.kind = p_kind
-    order by case when p_kind = 'user_id' then d.created_at end desc, d.created_at, d.value limit 1;
+    order by messaging.given_up(d.taken_at, d.replaced_at), d.taken_at desc nulls last,
+        case when p_kind = 'user_id' then d.created_at end desc, d.created_at, d.value limit 1;
     end;
 
 -- A message to be stored:
@@ -231,6 +233,7 @@ declare
     v_items messaging.outgoing[];
 begin
     perform set_config('switchboard.tenant_id', p_tenant::text, true);
+    perform messaging.hold_contacts(p_tenant);
     if jsonb_array_length(p_items) = 1 then
         v_one := messaging.reserve_send(p_tenant, p_token,
             jsonb_populate_record(null::messaging.outgoing, p_items -> 0), p_lease, v_now);
@@ -241,6 +244,8 @@ begin
     if jsonb_path_exists(p_items, '$[*].key') then
         v_items := messaging.claim_send_keys(p_tenant, v_items, p_lease, v_now);
     end if;
+    -- A contact of the question may have been merged since.
+    v_items := messaging.follow_merges(p_tenant, v_items);
     if jsonb_path_exists(p_items, '$[*].new_contact') then
         v_items := messaging.claim_recipients(p_tenant, v_items, v_now);
     end if;
@@ -274,6 +279,8 @@ begin
     end if;
     i.reserved := true;
 
+    -- The contact of the question may have been merged since.
+    i.contact := messaging.contact_now(p_tenant, i.contact);
     if i.contact is null then
         insert into messaging.contact_identifiers as d (tenant_id, kind, value, contact_id, created_at)
         values (p_tenant, 'phone', i.phone, i.new_contact, p_now)
@@ -376,6 +383,25 @@ begin
             p_items[k].reserved := p_items[k].key = any (v_free);
         end if;
     end loop;
+    return p_items;
+end
+$$;
+
+-- Puts the winner in the place of a contact that was merged after its question was asked.
+create function messaging.follow_merges(p_tenant uuid, p_items messaging.outgoing[])
+    returns messaging.outgoing[]
+    language plpgsql as $$
+declare
+    k integer;
+begin
+    if exists (select from unnest(p_items) as i
+        join messaging.contacts as c on c.tenant_id = p_tenant and c.id = i.contact
+        where c.merged_into is not null)
+    then
+        for k in 1 .. cardinality(p_items) loop
+            p_items[k].contact := messaging.contact_now(p_tenant, p_items[k].contact);
+        end loop;
+    end if;
     return p_items;
 end
 $$;

@@ -34,6 +34,8 @@ RUNGS = {"sent": 60, "failed": 65, "delivered": 70, "read": 80, "played": 90}
 #: About a message or a chat, and no message that somebody has to read.
 ADDS_NOTHING_TO_READ = {"reaction", "system", "edit", "revoke", "request_welcome"}
 OPENS_NO_WINDOW = {"system", "edit", "revoke"}
+#: System messages that bring the sender other identifiers.
+CHANGES = {"user_changed_number", "customer_changed_number", "user_changed_user_id"}
 NOBODY_REACTS = OPENS_NO_WINDOW | {"unsupported", "unknown"}
 
 
@@ -64,23 +66,35 @@ def expected(updates: Iterable[Update], outbound: Iterable[Outbound], now: int) 
     return dict(state)
 
 
+def _phone(written: str | None) -> str | None:
+    if written and len(written) == 13 and written.startswith("521"):
+        return "52" + written[3:]
+    return written
+
+
 def _ids(sender: Json) -> list[tuple[str, str]]:
-    phone = sender.get("from")
-    if phone and len(phone) == 13 and phone.startswith("521"):
-        phone = "52" + phone[3:]
     found = [
-        ("phone", phone),
+        ("phone", _phone(sender.get("from"))),
         ("user_id", sender.get("from_user_id")),
         ("parent_user_id", sender.get("from_parent_user_id")),
     ]
     return [(kind, value) for kind, value in found if value]
 
 
+def _new_ids(part: Json) -> list[tuple[str, str]]:
+    """Return what a system message says its sender has from now on."""
+    about = part.get("system") or {}
+    if about.get("type") not in CHANGES:
+        return []
+    found = [("phone", _phone(about.get("wa_id"))), ("user_id", about.get("user_id"))]
+    return [(kind, value) for kind, value in found if value and (kind, value) not in _ids(part)]
+
+
 def _contacts(updates: Iterable[Update], state: State) -> dict[tuple[UUID, str, str], str]:
     """Fill in the contacts; return the name of the contact that each identifier leads to."""
     groups: list[tuple[UUID, set[tuple[str, str]], list[Update]]] = []
     for update in updates:
-        tenant, ids = update.number.tenant_id, set(_ids(update.part))
+        tenant, ids = update.number.tenant_id, {*_ids(update.part), *_new_ids(update.part)}
         mine = [g for g in groups if g[0] == tenant and g[1] & ids]
         merged = (
             tenant,
@@ -92,13 +106,27 @@ def _contacts(updates: Iterable[Update], state: State) -> dict[tuple[UUID, str, 
     for tenant, ids, parts in groups:
         name = " ".join(f"{kind}:{value}" for kind, value in sorted(ids))
         names.update({(tenant, kind, value): name for kind, value in ids})
-        phones = [value for kind, value in sorted(ids) if kind == "phone"]
+        phones = _phones(ids, parts)
         state["contacts"][tenant, name] = (
             *_newest((int(u.part["timestamp"]), _profile(u, "name")) for u in parts),
             *_newest((int(u.part["timestamp"]), _profile(u, "username")) for u in parts),
             f"+{phones[0]}" if phones else None,
         )
     return names
+
+
+def _phones(ids: set[tuple[str, str]], parts: Iterable[Update]) -> list[str]:
+    """Return the phones, the one that is shown first: not left behind, newest, smallest."""
+    taken: dict[str, int] = defaultdict(int)
+    left: dict[str, int] = defaultdict(lambda: -1)
+    for part in (u.part for u in parts):
+        second = int(part["timestamp"])
+        for new in (value for kind, value in _new_ids(part) if kind == "phone"):
+            taken[new] = max(taken[new], second)
+            for old in (value for kind, value in _ids(part) if kind == "phone"):
+                left[old] = max(left[old], second)
+    phones = [value for kind, value in ids if kind == "phone"]
+    return sorted(phones, key=lambda p: (left[p] >= taken[p], -taken[p], p))
 
 
 def _profile(update: Update, key: str) -> str | None:
@@ -324,7 +352,7 @@ def assert_equal(place: Place, model: State) -> None:
     assert place.one("select count(*) from messaging.whatsapp_messages_default") == 0
     assert (
         place.rows(
-            "select id from messaging.contacts as c where not exists"
+            "select id from messaging.contacts as c where merged_into is null and not exists"
             " (select from messaging.contact_identifiers as i where i.contact_id = c.id)"
         )
         == []
@@ -367,7 +395,8 @@ class History:
         if n % 5 == 0:
             looks = [Person(phone)]
         elif n % 5 == 1:
-            looks = [Person(phone, user), Person(phone), Person(phone, user, parent)]
+            # Met by either id before anything tells that they are one.
+            looks = [Person(phone), Person(None, user), Person(phone, user, parent)]
         elif n % 5 == 2:
             looks = [Person(None, user), Person(phone, user)]
         elif n % 5 == 3:
@@ -410,6 +439,7 @@ class History:
             },
             "location": {"latitude": 52.5, "longitude": 13.4, "name": f"Place {n}"},
             "sparkles": {"new": [1, {"two": None}]},
+            "system": self._system(n),
         }
         if kind == "group":
             return "text", contents["text"], {"group_id": f"group{n % 2}"}
@@ -418,6 +448,20 @@ class History:
         if kind in contents:
             return kind, contents[kind], {}
         return kind, {"type": "whatever", "n": n}, {}
+
+    def _system(self, n: int) -> Json:
+        """Draw a new number, seldom one that somebody else here has already been seen with."""
+        other = self.chance.randrange(len(self._people))
+        number = self.chance.choice([f"4915559{n:06d}"] * 3 + [f"4915550{other:06d}"])
+        return self.chance.choice(
+            [
+                {"type": "user_changed_number", "wa_id": number},
+                {"type": "customer_changed_number", "wa_id": number},
+                {"type": "user_changed_user_id", "user_id": f"DE.new{n}", "wa_id": number},
+                {"type": "customer_identity_changed", "identity": f"hash{n}"},
+                {"type": "whatever", "n": n},
+            ]
+        )
 
     def _status(self, n: int) -> Update | None:
         word = self.chance.choice([*RUNGS, "sent", "delivered", "deleted", "pending", "mystery"])

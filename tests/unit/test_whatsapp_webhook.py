@@ -28,6 +28,7 @@ from switchboard.whatsapp.webhook import (
     Reaction,
     Sender,
     Status,
+    System,
     Text,
     Unhandled,
     Unknown,
@@ -132,9 +133,13 @@ CASES: dict[str, list[Expected]] = {
     "contacts": [Unknown("contacts")],
     "contacts_shared_phone": [Unknown("contacts")],
     "order": [Unknown("order")],
-    "system_identity_changed": [Unknown("system")],
-    "system_number_changed": [Unknown("system")],
-    "system_user_id_changed": [Unknown("system")],
+    "system_identity_changed": [System("customer_identity_changed", None, None, None, "aQ==")],
+    "system_number_changed": [System("user_changed_number", "5215550100302", None, None, None)],
+    "system_user_id_changed": [
+        System(
+            "user_changed_user_id", "5215550100302", "MX.8800130000000009", "MX.ENT.4411", None
+        )
+    ],
     "unsupported": [Unknown("unsupported")],
     "unsupported_linked_device": [Unknown("unsupported")],
     "unsupported_old": [Unknown("unsupported")],
@@ -211,7 +216,7 @@ CASES: dict[str, list[Expected]] = {
     "template_category_update_coming": [unhandled("template_category_update")],
     "template_category_update_done": [unhandled("template_category_update")],
     "template_correct_category_detection": [unhandled("template_correct_category_detection")],
-    "user_id_update": [unhandled("user_id_update")],
+    "user_id_update": [(Event, "user_id_update")],
     "user_preferences": [(Event, "user_preferences")],
     "odd_change_without_field": [Text("sin campo")],
     "odd_entry_without_changes": [malformed("changes is missing or not a list")],

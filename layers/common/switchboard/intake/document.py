@@ -13,20 +13,9 @@ from uuid import UUID
 import orjson
 
 from switchboard.intake.effects import EFFECTS
-from switchboard.kernel.phones import national_variant
-from switchboard.whatsapp.webhook import (
-    Button,
-    ButtonReply,
-    Event,
-    ListReply,
-    Location,
-    Media,
-    Message,
-    Reaction,
-    Sender,
-    Status,
-    Text,
-)
+from switchboard.intake.identity import KINDS, Change, Identifier, changes_of, identifiers_of
+from switchboard.whatsapp.webhook import Event, Media, Message, Reaction, Status
+from switchboard.whatsapp.webhook.preview import preview
 
 #: Types that are about a message or a chat and no message themselves: they add nothing to read.
 _UNCOUNTED = frozenset({"reaction", "system", "edit", "revoke", "request_welcome"})
@@ -34,13 +23,6 @@ _UNCOUNTED = frozenset({"reaction", "system", "edit", "revoke", "request_welcome
 _WINDOWLESS = frozenset({"system", "edit", "revoke"})
 #: Types that nothing reacts to.
 _SILENT = frozenset({"system", "edit", "revoke", "unsupported", "unknown"})
-#: Length of a conversation's preview in characters.
-_PREVIEW = 200
-
-#: Kinds of identifiers, the leading one first.
-_KINDS = ("phone", "user_id", "parent_user_id")
-
-Identifier = tuple[str, str]
 
 
 def build(
@@ -62,10 +44,12 @@ def build(
             statuses.append(_status(item, account))
         else:
             events.append(_event(item, account))
-    persons, identifiers, order = people.finish()
+    persons, identifiers, changes, order = people.finish()
     for message, person in zip(messages, order, strict=True):
         message["p"] = person
     document = {"p": persons, "i": identifiers, "m": messages, "s": statuses}
+    if changes:
+        document["x"] = changes
     if events:
         document["e"] = events
     return orjson.dumps(document).decode()
@@ -146,26 +130,6 @@ def message_of(callback_data: str | None) -> str | None:
         return None
 
 
-def preview(message: Message) -> str:
-    """Return what an inbox shows of `message`: its text, caption or title, else its type."""
-    match message.payload:
-        case Text(body=text):
-            shown = text
-        case Media(caption=caption, filename=name):
-            shown = caption or name or ""
-        case Button(text=text):
-            shown = text or ""
-        case ButtonReply(title=title) | ListReply(title=title):
-            shown = title
-        case Location(name=name):
-            shown = name or ""
-        case Reaction(emoji=emoji):
-            shown = emoji or ""
-        case _:
-            shown = ""
-    return (shown or f"[{message.type}]")[:_PREVIEW]
-
-
 class _People:
     """The persons of one document: messages that share an identifier are of one person.
 
@@ -178,10 +142,13 @@ class _People:
         self._of: dict[Identifier, int] = {}
         self._identifiers: list[dict[Identifier, None]] = []
         self._profiles: list[dict[str, tuple[int, bytes, str]]] = []
+        self._changes: list[tuple[int, Change]] = []
 
     def add(self, message: Message) -> None:
-        """Take up the sender of the next message."""
-        identifiers = _identifiers(message.sender)
+        """Take up the sender of the next message, and what it says of their identifiers."""
+        identifiers = identifiers_of(message.sender)
+        changes = changes_of(message, identifiers)
+        identifiers += [(change.kind, change.current) for change in changes if change.kind in KINDS]
         person = len(self._parent)
         known = {self._root(self._of[i]) for i in identifiers if i in self._of}
         if known:
@@ -198,11 +165,12 @@ class _People:
         self._note(person, "n", message.sender.profile_name, message.timestamp)
         self._note(person, "u", message.sender.username, message.timestamp)
         self._senders.append(person)
+        self._changes += [(person, change) for change in changes]
 
     def finish(
         self,
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[int]]:
-        """Return the persons, their identifiers, and the index of each message's sender."""
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], list[int]]:
+        """Return the persons, their identifiers, changes of these, and each message's person."""
         roots = [person for person, parent in enumerate(self._parent) if person == parent]
         place = {person: index for index, person in enumerate(roots)}
         persons = []
@@ -214,14 +182,26 @@ class _People:
                 document[key + "t"] = time
             for kind, value in self._identifiers[person]:
                 if kind == "phone":
-                    document["ph"] = value
+                    # Of several the smallest is shown, until a change tells which is the newest.
+                    document["ph"] = min(value, document.get("ph", value))
                 identifiers.append(
-                    {"p": place[person], "r": _KINDS.index(kind), "k": kind, "v": value}
+                    {"p": place[person], "r": KINDS.index(kind), "k": kind, "v": value}
                 )
             persons.append(document)
         # The leading identifier of a person comes first.
         identifiers.sort(key=lambda i: (i["p"], i["r"]))
-        return persons, identifiers, [place[self._root(person)] for person in self._senders]
+        changes = []
+        for person, change in self._changes:
+            index = place[self._root(person)]
+            changes.append({"p": index, **change.document()})
+            if change.reason is not None and "why" not in persons[index]:
+                persons[index] |= {"why": change.reason, "wt": change.at}
+        return (
+            persons,
+            identifiers,
+            changes,
+            [place[self._root(person)] for person in self._senders],
+        )
 
     def _note(self, person: int, key: str, value: str | None, time: int) -> None:
         if not value:
@@ -241,15 +221,3 @@ class _People:
         self._identifiers[person].update(self._identifiers[other])
         for key, (time, _, value) in self._profiles[other].items():
             self._note(person, key, value, time)
-
-
-def _identifiers(sender: Sender) -> list[Identifier]:
-    """Return the sender's identifiers; a username is none: it changes freely."""
-    found = []
-    if sender.wa_id:
-        found.append(("phone", national_variant(sender.wa_id)))
-    if sender.user_id:
-        found.append(("user_id", sender.user_id))
-    if sender.parent_user_id:
-        found.append(("parent_user_id", sender.parent_user_id))
-    return found

@@ -24,7 +24,7 @@ from switchboard.intake.document import build
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotJson, Unavailable
 from switchboard.kernel.log import log
-from switchboard.store import events
+from switchboard.store import events, identity
 from switchboard.store.events import DeadLetter, Number, Taken
 from switchboard.tools import Tools
 from switchboard.whatsapp.storable import dump
@@ -51,6 +51,8 @@ _TRIES = 4
 _TRY_FOR_S = 3.5
 #: The link is gone, the server refuses, is full, or has become a replica.
 _AWAY = (psycopg.OperationalError, pg.ReadOnlySqlTransaction)
+#: How often contacts are merged for one body before it goes to the backlog.
+_MERGES = 8
 #: SQLSTATE classes 22, 23 and 54 (a value beyond the server's limits): the data is at fault.
 _DATA = (
     pg.DataError,
@@ -152,13 +154,7 @@ def _take(
     """Store `placed`, halving on data errors; the culprits are added to `letters`."""
     document = build(placed, tools.clock.new_id)
     try:
-        return [
-            _tried(
-                tools,
-                until,
-                lambda connection: events.take(connection, tenant_id, document, tools.clock.now),
-            )
-        ]
+        return [_write(tools, tenant_id, document, until)]
     except _DATA as error:
         if len(placed) == 1:
             item = placed[0][0]
@@ -176,6 +172,42 @@ def _take(
     middle = len(placed) // 2
     return _take(tools, tenant_id, placed[:middle], letters, until) + _take(
         tools, tenant_id, placed[middle:], letters, until
+    )
+
+
+def _write(tools: Tools, tenant_id: UUID, document: str, until: float) -> Taken:
+    """Write `document`, merging contacts that it shows to be one person and writing again.
+
+    A merge is a transaction of its own: one that is not followed by the write is harmless, the
+    delivery comes again.
+    """
+
+    def take(connection: Connection) -> Taken:
+        return events.take(connection, tenant_id, document, tools.clock.now)
+
+    for _ in range(_MERGES):
+        try:
+            return _tried(tools, until, take)
+        except psycopg.DatabaseError as error:
+            groups = identity.strangers_of(error)
+            if not groups:
+                raise
+        for strangers in groups:
+            _merge(tools, tenant_id, strangers, until)
+    return _tried(tools, until, take)
+
+
+def _merge(tools: Tools, tenant_id: UUID, strangers: identity.Strangers, until: float) -> None:
+    def merge(connection: Connection) -> UUID | None:
+        return identity.merge(connection, tenant_id, strangers, now=tools.clock.now)
+
+    winner = _tried(tools, until, merge)
+    log.info(
+        "contacts.merged",
+        tenant_id=tenant_id,
+        contact_id=winner,
+        contacts=len(strangers.contact_ids),
+        reason=strangers.reason,
     )
 
 

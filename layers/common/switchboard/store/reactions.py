@@ -42,6 +42,9 @@ def find_conversation(
     connection: Connection, tenant_id: UUID, conversation_id: UUID, *, lock: bool
 ) -> Conversation | None:
     """Return the conversation, or None; with `lock` nobody else reacts in it until the commit."""
+    if lock:
+        # Before the row, as everywhere: what is said goes to the outbox, which holds it too.
+        connection.execute(_SQL["hold_contacts"], {"tenant": tenant_id})
     row = connection.execute(
         _SQL["lock_conversation" if lock else "find_conversation"],
         {"tenant": tenant_id, "conversation": conversation_id},

@@ -1,5 +1,8 @@
 -- What a reaction to inbound messages reads and writes.
 
+-- name: hold_contacts
+select messaging.hold_contacts(%(tenant)s)
+
 -- name: lock_conversation
 -- Whoever reacts in a conversation holds its row: a late worker waits here and then fails at its
 -- token. With it the settings of the number.

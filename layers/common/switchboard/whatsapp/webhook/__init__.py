@@ -21,6 +21,7 @@ from switchboard.whatsapp.webhook.payloads import (
     MediaKind,
     Payload,
     Reaction,
+    System,
     Text,
     Unknown,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Reaction",
     "Sender",
     "Status",
+    "System",
     "Text",
     "Unhandled",
     "Unknown",

@@ -18,6 +18,7 @@ from switchboard.whatsapp.webhook.payloads.location import Location
 from switchboard.whatsapp.webhook.payloads.media import Media, MediaKind
 from switchboard.whatsapp.webhook.payloads.reaction import Reaction
 from switchboard.whatsapp.webhook.payloads.replies import Button, ButtonReply, ListReply
+from switchboard.whatsapp.webhook.payloads.system import System
 from switchboard.whatsapp.webhook.payloads.text import Text
 from switchboard.whatsapp.webhook.payloads.unknown import Unknown
 
@@ -33,11 +34,12 @@ __all__ = [
     "Odd",
     "Payload",
     "Reaction",
+    "System",
     "Text",
     "Unknown",
 ]
 
-Payload = Text | Media | Location | Reaction | Button | ButtonReply | ListReply | Unknown
+Payload = Text | Media | Location | Reaction | Button | ButtonReply | ListReply | System | Unknown
 
 READERS: dict[str, Callable[[str, dict[str, Any]], Payload]] = {
     word: kind.read for kind in get_args(Payload) for word in kind.WORDS

@@ -1,0 +1,66 @@
+"""Contacts that turn out to be one person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from switchboard.kernel.db import Connection, queries
+
+_SQL = queries(__package__ or "", "identity")
+
+#: SQLSTATE of messaging.refuse_strangers.
+_STRANGERS = "SWM01"
+#: A person with many messages takes longer than a webhook's statement may.
+_TIMEOUT_MS = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Contacts of one person: `reason` as contact_merges keeps it, `told_at` Meta's time of it."""
+
+    contact_ids: Sequence[UUID]
+    reason: str
+    told_at: datetime | None
+
+
+def strangers_of(error: psycopg.Error) -> list[Strangers]:
+    """Return which contacts must be merged before the statement succeeds; none: another error."""
+    if error.sqlstate != _STRANGERS or error.diag.message_detail is None:
+        return []
+    return [
+        Strangers(
+            [UUID(contact) for contact in group["contacts"]],
+            group["reason"],
+            None if group["at"] is None else datetime.fromtimestamp(group["at"], UTC),
+        )
+        for group in orjson.loads(error.diag.message_detail)
+    ]
+
+
+def merge(
+    connection: Connection, tenant_id: UUID, strangers: Strangers, *, now: datetime | None
+) -> UUID | None:
+    """Make one contact of them and return it; what is one already stays as it is.
+
+    Commits on its own, and waits until nobody else writes rows that name a contact: never inside a
+    transaction.
+    """
+    with connection.transaction():
+        connection.execute(_SQL["allow_time"], {"timeout": str(_TIMEOUT_MS)})
+        row = connection.execute(
+            _SQL["merge"],
+            {
+                "tenant": tenant_id,
+                "contacts": list(strangers.contact_ids),
+                "reason": strangers.reason,
+                "told_at": strangers.told_at,
+                "now": now,
+            },
+        ).fetchone()
+    return None if row is None else row[0]

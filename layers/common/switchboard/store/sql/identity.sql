@@ -1,0 +1,7 @@
+-- name: allow_time
+select set_config('statement_timeout', %(timeout)s, true)
+
+-- name: merge
+-- The function sets the tenant itself and takes the lock of contacts alone (sql/0008).
+select messaging.merge_contacts(%(tenant)s, %(contacts)s::uuid[], %(reason)s,
+    %(told_at)s::timestamptz, %(now)s::timestamptz)
