@@ -1,4 +1,4 @@
-"""The command line: `python -m switchboard admin …`.
+"""The command line: `python -m switchboard admin …` for operators, `… <resource> …` for staff.
 
 Exit codes: 0 done, 1 refused (unknown, taken, not allowed), 2 wrong arguments, 3 the database or
 another service is not set up or cannot be reached.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
 import orjson
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from switchboard import admin
+from switchboard import admin, commands
 from switchboard.kernel.errors import ConfigurationError, SwitchboardError, Unavailable
+from switchboard.kernel.log import log
 
 DONE, REFUSED, WRONG_ARGUMENTS, UNREACHABLE = range(4)
 
@@ -37,20 +38,31 @@ first steps:
 The owner's connection is read from DATABASE_OWNER_URL or DATABASE_OWNER_SECRET_ARN, the key that
 seals tokens from KMS_KEY_ID. A secret is given as @file, as - (standard input) or as it is.
 """
-_RESOURCES = {
+_WHAT = {
     "tenant": "businesses that share this installation",
     "user": "a tenant's staff",
     "app": "a tenant's own Meta app",
     "waba": "WhatsApp business accounts",
     "number": "business numbers",
     "key": "API keys",
+    "subscription": "endpoints that are told of new events",
 }
+_STAFF = f"""\
+examples:
+  {_PROGRAM} conversations list --tenant acme --unread
+  {_PROGRAM} contacts list --tenant acme --phone +525550001234 --json
+
+Commands of staff work as the functions' role: its connection is read from DATABASE_URL or
+DATABASE_SECRET_ARN. --env-file .local/env reads what is not set from the local run's values.
+"""
+#: Runs a command with what was given, and returns its document.
+Run = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; errors are one sentence on stderr."""
     options = _parser().parse_args(arguments)
-    command: admin.Command = options.command
+    command: admin.Command | commands.Command = options.command
     try:
         if options.env_file is not None:
             _load(options.env_file)
@@ -59,25 +71,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, field in command.arguments.model_fields.items()
             if (value := getattr(options, name)) is not None
         }
-        admin.read_arguments(command, given)
+        run = _prepared(command, given, options)
     except (SwitchboardError, OSError) as error:
         return _complain(error, WRONG_ARGUMENTS)
-    tools = admin.owner_tools()
     try:
-        document = admin.run(command.name, given, tools=tools)
+        # A command's output is its document, its errors are told below.
+        with log.quiet():
+            document = run(given)
     except (ConfigurationError, Unavailable) as error:
         return _complain(error, UNREACHABLE)
     except SwitchboardError as error:
         return _complain(error, REFUSED)
-    finally:
-        tools.db.drop()
-    print(_as_json(document) if options.json else _as_text(document))
+    print(_as_json(document) if options.json else _as_text(_shown(command, document)))
     return DONE
 
 
+def _prepared(
+    command: admin.Command | commands.Command, given: dict[str, Any], options: argparse.Namespace
+) -> Run:
+    """Return what runs the command; raises SwitchboardError for wrong arguments."""
+    if isinstance(command, admin.Command):
+        operator = command
+        admin.read_arguments(operator, given)
+
+        def administer(given: dict[str, Any]) -> dict[str, Any]:
+            tools = admin.owner_tools()
+            try:
+                return admin.run(operator.name, given, tools=tools)
+            finally:
+                tools.db.drop()
+
+        return administer
+    staff, read = command, commands.read_arguments(command, given)
+
+    def work(_given: dict[str, Any]) -> dict[str, Any]:
+        tools = commands.app_tools()
+        try:
+            return commands.run(staff, options.the_tenant, read, tools=tools)
+        finally:
+            tools.db.drop()
+
+    return work
+
+
+def _shown(command: admin.Command | commands.Command, document: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a document is shown as text: of a list, a table of some columns."""
+    if not isinstance(command, commands.Command) or not command.columns:
+        return document
+    rows = [{name: row[name] for name in command.columns} for row in document["data"]]
+    rest = document.get("next_cursor")
+    return {"rows": rows} if rest is None else {"next_cursor": rest, "rows": rows}
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Operate Switchboard.")
-    groups = parser.add_subparsers(title="commands", metavar="admin", required=True)
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        description="Operate Switchboard.",
+        epilog=_STAFF,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    groups = parser.add_subparsers(title="commands", metavar="WHAT", required=True)
     texts = argparse.RawDescriptionHelpFormatter
     administer = groups.add_parser(
         "admin",
@@ -87,41 +140,72 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=texts,
     )
     resources = administer.add_subparsers(title="what", metavar="WHAT", required=True)
-    for name, commands in groupby(
+    for name, known in groupby(
         admin.COMMANDS.values(), key=lambda command: command.name.partition(" ")[0]
     ):
-        known = list(commands)
-        resource = resources.add_parser(
-            name,
-            help=_RESOURCES[name],
-            description=f"{_RESOURCES[name]}.".capitalize(),
-            epilog="examples:\n" + "\n".join(map(_example, known)),
+        listed = [(command.name.partition(" ")[2], command, _example(command)) for command in known]
+        _add_verbs(resources, name, _WHAT[name], listed)
+    for resource in sorted(commands.RESOURCES, key=lambda resource: resource.name):
+        start = f"  {_PROGRAM} {resource.word}"
+        verbs = [
+            (one.verb, one, f"{start} {one.verb} --tenant acme {one.example}".rstrip())
+            for one in resource.commands
+        ]
+        _add_verbs(groups, resource.word, resource.what, verbs)
+    return parser
+
+
+def _add_verbs(
+    parent: Any,
+    name: str,
+    what: str,
+    listed: Iterable[tuple[str, admin.Command | commands.Command, str]],
+) -> None:
+    """Add a resource with its verbs; each comes with its command and an example."""
+    known = list(listed)
+    texts = argparse.RawDescriptionHelpFormatter
+    resource = parent.add_parser(
+        name,
+        help=what,
+        description=f"{what}.".capitalize(),
+        epilog="examples:\n" + "\n".join(example for _, _, example in known),
+        formatter_class=texts,
+    )
+    verbs = resource.add_subparsers(title="what to do", metavar="VERB", required=True)
+    for word, command, example in known:
+        verb = verbs.add_parser(
+            word,
+            help=command.summary,
+            description=command.summary,
+            epilog=f"example:\n{example}",
             formatter_class=texts,
         )
-        verbs = resource.add_subparsers(title="what to do", metavar="VERB", required=True)
-        for command in known:
-            verb = verbs.add_parser(
-                command.name.partition(" ")[2],
-                help=command.summary,
-                description=command.summary,
-                epilog=f"example:\n{_example(command)}",
-                formatter_class=texts,
-            )
-            verb.set_defaults(command=command)
-            for field_name, field in command.arguments.model_fields.items():
-                _add_option(verb, field_name, field)
-            verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.set_defaults(command=command)
+        if isinstance(command, commands.Command):
             verb.add_argument(
-                "--env-file",
-                metavar="FILE",
-                type=Path,
-                help="read settings that are not set from KEY=VALUE lines",
+                "--tenant",
+                dest="the_tenant",
+                required=True,
+                metavar="TENANT",
+                help="the tenant's slug or id",
             )
-    return parser
+        _add_options(verb, command.arguments)
+        verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.add_argument(
+            "--env-file",
+            metavar="FILE",
+            type=Path,
+            help="read settings that are not set from KEY=VALUE lines",
+        )
 
 
 def _example(command: admin.Command) -> str:
     return f"  {_PROGRAM} admin {command.name} {command.example}".rstrip()
+
+
+def _add_options(parser: argparse.ArgumentParser, arguments: type[BaseModel]) -> None:
+    for name, field in arguments.model_fields.items():
+        _add_option(parser, name, field)
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
@@ -134,7 +218,7 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     kinds = {field.annotation, *get_args(field.annotation)}
     if bool in kinds:
         how["action"] = argparse.BooleanOptionalAction
-    elif field.annotation is not None and getattr(field.annotation, "__origin__", None) is list:
+    elif any(getattr(kind, "__origin__", None) is list for kind in kinds):
         how["nargs"] = "+"
     if _is_secret(field):
         how["help"] = f"{field.description} (@file, - or as it is)"
@@ -186,21 +270,34 @@ def _as_text(document: dict[str, Any]) -> str:
     """Return a document as `name  value` lines, its rows as tables."""
     if list(document) == ["rows"]:
         return _table(document["rows"])
+    if list(document) == ["next_cursor", "rows"]:
+        return f"{_table(document['rows'])}\n\nmore: --cursor {document['next_cursor']}"
     if "key" in document:  # a new key
         return (
             f"{document['key']}\n\nThis is the only time it is shown: only its digest is kept.\n\n"
             + _as_text(document["row"])
         )
+    if "secret" in document:  # a subscription's new one
+        return f"{document['secret']}\n\nThis is the only time it is shown.\n\n" + _as_text(
+            document["row"]
+        )
     parts = []
-    plain = {k: v for k, v in document.items() if not isinstance(v, (list, dict)) or k == "scopes"}
+    plain = {k: v for k, v in document.items() if k == "scopes" or _is_plain(v)}
     if plain:
         width = max(map(len, plain))
         parts.append("\n".join(f"{k:<{width}}  {_cell(v)}" for k, v in plain.items()))
     for name, value in document.items():
         if name in plain:
             continue
-        parts.append(_as_text(value) if isinstance(value, dict) else f"{name}\n{_table(value)}")
+        inner = _as_text(value) if isinstance(value, dict) else _table(value)
+        parts.append(f"{name}\n{inner or '(none)'}")
     return "\n\n".join(parts)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and not isinstance(value[0], (dict, list))
+    return not isinstance(value, dict)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

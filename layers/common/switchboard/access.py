@@ -1,4 +1,4 @@
-"""Who calls /v1: an API key becomes a caller with a tenant and scopes.
+"""Who calls /v1: an API key becomes a caller with a tenant and scopes; and who works by command.
 
 The key comes as `Authorization: Bearer <key>` or, where IAM takes that header to sign, as
 `X-Api-Key`; two that differ are refused. It holds 256 random bits, so its sha256 is stored and
@@ -9,15 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 import psycopg
 
-from switchboard.kernel.errors import Forbidden, Unauthorized, Unavailable
+from switchboard.kernel.errors import Forbidden, NotFound, Unauthorized, Unavailable
+from switchboard.kernel.http import Request, Response
 from switchboard.store import api_keys
 from switchboard.tools import Tools
+
+#: What a key may be allowed, and what that opens.
+SCOPES: dict[str, str] = {
+    "messages:send": "send messages, and ask what became of them",
+    "messages:read": "read messages",
+    "contacts:read": "list and read contacts",
+    "contacts:write": "change contacts",
+    "conversations:read": "list and read conversations",
+    "conversations:write": "assign, tag, close, archive conversations, mark them as read",
+    "media:read": "read what is known of files, and fetch them",
+    "consents:read": "read consents",
+    "consents:write": "record consents",
+    "dead_letters:read": "list and read what could not be processed",
+    "dead_letters:write": "replay it",
+    "subscriptions:read": "list subscriptions of events and their deliveries",
+    "subscriptions:write": "make, change and end them",
+}
 
 #: No key is longer; a megabyte of header is not worth a digest.
 _LONGEST = 200
@@ -38,6 +56,34 @@ class Caller:
         """Raise Forbidden unless the caller has one of `scopes`."""
         if self.scopes is not None and not self.scopes.intersection(scopes):
             raise Forbidden(f"the key lacks the scope {' or '.join(scopes)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A route of /v1: the scope that its caller needs, and what answers it."""
+
+    scope: str
+    run: Callable[[Tools, Caller, Request], Response]
+
+    def __call__(self, tools: Tools, request: Request) -> Response:
+        """Answer the request of a caller whose key has the scope.
+
+        Raises Unauthorized, Forbidden and what the route raises.
+        """
+        caller = identify(tools, request.headers)
+        caller.require(self.scope)
+        return self.run(tools, caller, request)
+
+
+def act_for(tools: Tools, tenant: str) -> Caller:
+    """Return the caller at a command line, who works for the tenant with this slug or id.
+
+    No key guards it: who may run commands has the database's password. Raises NotFound.
+    """
+    tenant_id = api_keys.resolve_tenant(tools.db.connection(), tenant)
+    if tenant_id is None:
+        raise NotFound(f"there is no tenant {tenant!r}", field="tenant")
+    return Caller(tenant_id)
 
 
 def identify(tools: Tools, headers: Mapping[str, str]) -> Caller:

@@ -12,6 +12,8 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,6 +72,15 @@ class Log:
         """Set the lowest level that is written (DEBUG, INFO, WARNING, ERROR)."""
         level = logging.getLevelName(name.upper())
         self._level = level if isinstance(level, int) else logging.INFO
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Write nothing meanwhile: standard output belongs to somebody else."""
+        level, self._level = self._level, logging.CRITICAL + 1
+        try:
+            yield
+        finally:
+            self._level = level
 
     def bind(self, **fields: Any) -> None:
         """Replace the fields that every following line carries (called once per invocation)."""

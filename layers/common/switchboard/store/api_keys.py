@@ -1,4 +1,4 @@
-"""Whose an API key is."""
+"""Whose an API key is, and which tenant is meant: asked before any tenant is known."""
 
 from __future__ import annotations
 
@@ -27,3 +27,9 @@ def resolve(connection: Connection, key_hash: bytes) -> ApiKey | None:
     if row is None:
         return None
     return ApiKey(row[0], row[1], bytes(row[2]), frozenset(row[3]))
+
+
+def resolve_tenant(connection: Connection, wanted: str) -> UUID | None:
+    """Return the tenant with this slug or id, disabled or not."""
+    row = connection.execute(_SQL["resolve_tenant"], {"wanted": wanted}).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,108 @@
+"""The messages of a conversation and their files, as staff see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from switchboard.kernel.db import Connection, queries
+
+_SQL = queries(__package__ or "", "messages")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a thread; `content` is Meta's object of its type."""
+
+    id: UUID
+    wa_message_id: str | None
+    wa_context_id: str | None
+    conversation_id: UUID
+    contact_id: UUID | None
+    direction: str
+    origin: str
+    message_type: str
+    content: Any
+    metadata: dict[str, Any]
+    status: str
+    errors: list[Any] | None
+    error_code: str | None
+    error_message: str | None
+    decision: list[dict[str, Any]] | None
+    category: str | None
+    is_forwarded: bool
+    tags: list[str]
+    occurred_at: datetime
+    accepted_at: datetime | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    played_at: datetime | None
+    failed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    media: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The file of a message, without where it lies."""
+
+    id: UUID
+    message_id: UUID
+    conversation_id: UUID
+    account_id: UUID
+    direction: str
+    media_type: str
+    wa_media_id: str | None
+    mime_type: str | None
+    sha256: str | None
+    file_name: str | None
+    caption: str | None
+    size_bytes: int | None
+    has_thumbnail: bool
+    status: str
+    error_message: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def walk(
+    connection: Connection,
+    tenant_id: UUID,
+    conversation_id: UUID,
+    *,
+    newest_first: bool,
+    after: tuple[datetime, str | None, UUID] | None,
+    limit: int,
+) -> list[Message] | None:
+    """Return up to `limit` + 1 messages after `after` (occurred_at, wa_message_id, id).
+
+    None where there is no such conversation.
+    """
+    known = connection.execute(
+        _SQL["find_conversation"], {"tenant_id": tenant_id, "id": conversation_id}
+    ).fetchone()
+    if known is None:
+        return None
+    start = "infinity" if newest_first else "-infinity"
+    at, key, message_id = after or (start, None, None)
+    parameters = {
+        "tenant_id": tenant_id,
+        "conversation_id": conversation_id,
+        "at": at,
+        "key": key,
+        "id": message_id,
+        "limit": limit,
+    }
+    name = "list_newest_first" if newest_first else "list_oldest_first"
+    return [Message(*row) for row in connection.execute(_SQL[name], parameters)]
+
+
+def find_media(connection: Connection, tenant_id: UUID, media_id: UUID) -> Media | None:
+    """Return a file's record."""
+    row = connection.execute(_SQL["find_media"], {"tenant_id": tenant_id, "id": media_id})
+    found = row.fetchone()
+    return None if found is None else Media(*found)

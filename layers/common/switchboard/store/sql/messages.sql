@@ -1,0 +1,52 @@
+-- The messages of a conversation and their files, as staff see them.
+
+-- name: list_newest_first
+-- A message that Meta has not named yet stands after those of its time. The first page begins at
+-- infinity: a bound that may be absent would keep a prepared plan from starting inside the index.
+select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, m.direction,
+    m.origin, m.message_type, m.content, m.metadata, m.status, m.errors, m.error_code,
+    m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.accepted_at,
+    m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at, m.created_at, m.updated_at,
+    case when f.id is not null then jsonb_build_object('id', f.id, 'status', f.status,
+        'mime_type', f.mime_type, 'file_name', f.file_name, 'size_bytes', f.size_bytes) end as media
+from (
+    select * from messaging.whatsapp_messages
+    where tenant_id = %(tenant_id)s and conversation_id = %(conversation_id)s
+        and occurred_at <= %(at)s::timestamptz
+        and (occurred_at < %(at)s::timestamptz or case when %(key)s::text is null
+                then wa_message_id is not null or id < %(id)s::uuid
+                else wa_message_id < %(key)s::text collate "C"
+                    or wa_message_id = %(key)s::text and id < %(id)s::uuid end)
+    order by occurred_at desc, wa_message_id desc, id desc limit %(limit)s + 1
+) as m
+left join messaging.media as f on f.tenant_id = %(tenant_id)s and f.message_id = m.id
+order by m.occurred_at desc, m.wa_message_id desc, m.id desc
+
+-- name: list_oldest_first
+select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, m.direction,
+    m.origin, m.message_type, m.content, m.metadata, m.status, m.errors, m.error_code,
+    m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.accepted_at,
+    m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at, m.created_at, m.updated_at,
+    case when f.id is not null then jsonb_build_object('id', f.id, 'status', f.status,
+        'mime_type', f.mime_type, 'file_name', f.file_name, 'size_bytes', f.size_bytes) end as media
+from (
+    select * from messaging.whatsapp_messages
+    where tenant_id = %(tenant_id)s and conversation_id = %(conversation_id)s
+        and occurred_at >= %(at)s::timestamptz
+        and (occurred_at > %(at)s::timestamptz or case when %(key)s::text is null
+                then wa_message_id is null and id > %(id)s::uuid
+                else wa_message_id is null or wa_message_id > %(key)s::text collate "C"
+                    or wa_message_id = %(key)s::text and id > %(id)s::uuid end)
+    order by occurred_at, wa_message_id, id limit %(limit)s + 1
+) as m
+left join messaging.media as f on f.tenant_id = %(tenant_id)s and f.message_id = m.id
+order by m.occurred_at, m.wa_message_id, m.id
+
+-- name: find_conversation
+select id from messaging.whatsapp_conversations where tenant_id = %(tenant_id)s and id = %(id)s
+
+-- name: find_media
+select id, message_id, conversation_id, account_id, direction, media_type, wa_media_id, mime_type,
+    sha256, file_name, caption, size_bytes, thumbnail_s3_key is not null as has_thumbnail, status,
+    error_message, created_at, updated_at
+from messaging.media where tenant_id = %(tenant_id)s and id = %(id)s

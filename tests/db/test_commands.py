@@ -1,0 +1,176 @@
+"""The commands of staff: the same use cases as the routes, as the functions' role."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from local.ports import free_port
+from switchboard import commands
+from switchboard.__main__ import DONE, REFUSED, UNREACHABLE, WRONG_ARGUMENTS, main
+from tests.databases import ClonedDatabase
+from tests.managing import Desk, column, desk_of
+
+CommandLine = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    with desk_of(database, monkeypatch) as desk:
+        yield desk
+
+
+@pytest.fixture
+def call(
+    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """Runs a command line against the test's database and returns code, stdout, stderr."""
+    monkeypatch.setenv("DATABASE_URL", database.app_url)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as ending:  # argparse's own way out
+            code = int(str(ending.code or 0))
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_a_tenant_is_named_by_slug_or_id_and_sees_its_own(desk: Desk, call: CommandLine) -> None:
+    conversation_id = desk.hear("4915550000001")
+    other = desk.world.place()
+    for tenant in (desk.place.tenant_id, f"t-{desk.place.tenant_id}"):
+        code, out, _ = call("conversations", "list", "--tenant", tenant, "--json")
+        assert code == DONE
+        assert column(json.loads(out)["data"], "id") == [conversation_id]
+    code, out, _ = call("conversations", "list", "--tenant", other.tenant_id, "--json")
+    assert (code, json.loads(out)) == (DONE, {"data": [], "next_cursor": None})
+    code, _, err = call(
+        "conversations", "show", "--tenant", other.tenant_id, "--conversation", conversation_id
+    )
+    assert (code, err) == (REFUSED, "error: this conversation is not known\n")
+    code, _, err = call("conversations", "list", "--tenant", "nobody")
+    assert (code, err) == (REFUSED, "error: there is no tenant 'nobody'\n")
+
+
+def test_a_thread_is_worked_on_by_command(desk: Desk, call: CommandLine) -> None:
+    conversation_id = desk.hear("4915550000001", "one", "two")
+    desk.user("ana@acme.example")
+    which = ("--tenant", desk.place.tenant_id, "--conversation", conversation_id)
+
+    def done(verb: str, *words: object) -> dict[str, Any]:
+        code, out, err = call("conversations", verb, *which, *words, "--json")
+        assert (code, err) == (DONE, "")
+        made: dict[str, Any] = json.loads(out)
+        return made
+
+    assert done("assign", "--user", "ana@acme.example")["assigned_user_id"] is not None
+    assert done("assign", "--user", "none")["assigned_user_id"] is None
+    assert done("tag", "--add", "vip", "new")["tags"] == ["new", "vip"]
+    assert done("tag", "--remove", "new")["tags"] == ["vip"]
+    assert done("update", "--priority", "high", "--is-pinned")["is_pinned"] is True
+    assert done("update", "--no-is-pinned")["priority"] == "high"
+    # No Graph answers: what is logged of it does not get into the document.
+    assert done("read")["conversation"]["unread_count"] == 0
+    states = {"pending": "pending", "resolve": "resolved", "reopen": "open", "spam": "spam"}
+    for verb, state in {**states, "close": "closed"}.items():
+        assert done(verb)["status"] == state
+    assert done("archive")["archived_at"] is not None
+    assert done("unarchive")["archived_at"] is None
+    assert done("show") == desk.ok("GET /v1/conversations/{id}", conversation_id)
+    rows = done("messages", "--order", "oldest_first")["data"]
+    assert column(rows, "content") == [{"body": "one"}, {"body": "two"}]
+
+
+def test_a_contact_is_found_and_changed_by_command(desk: Desk, call: CommandLine) -> None:
+    contact_id = desk.contact_of(desk.hear("4915550000001", name="Ana"))
+    tenant = ("--tenant", desk.place.tenant_id)
+    code, out, _ = call("contacts", "list", *tenant, "--phone", "+4915550000001")
+    assert code == DONE
+    assert out.splitlines()[0].split() == list(
+        next(c for c in commands.RESOURCES["contacts"].commands if c.verb == "list").columns
+    )
+    assert contact_id in out
+    which = (*tenant, "--contact", contact_id)
+    code, out, _ = call(
+        "contacts", "update", *which, "--name", "Ana Ruiz", "--attributes", '{"plan": "gold"}'
+    )
+    assert code == DONE
+    assert re.search(r"^name +Ana Ruiz$", out, re.MULTILINE)
+    call("contacts", "update", *which, "--name", "", "--is-blocked", "--tags", "a", "b")
+    shown = desk.ok("GET /v1/contacts/{id}", contact_id)
+    assert (shown["name"], shown["is_blocked"], shown["tags"]) == (None, True, ["a", "b"])
+    assert shown["attributes"] == {"plan": "gold"}
+
+
+def test_a_list_tells_how_to_go_on(desk: Desk, call: CommandLine) -> None:
+    made = [desk.hear(f"491555000000{n}", minute=n) for n in range(3)]
+    words = ["conversations", "list", "--tenant", desk.place.tenant_id, "--limit", 2]
+    code, out, _ = call(*words)
+    assert code == DONE
+    assert (made[2] in out, made[1] in out, made[0] in out) == (True, True, False)
+    cursor = out.splitlines()[-1].removeprefix("more: --cursor ")
+    code, out, _ = call(*words, "--cursor", cursor)
+    assert made[0] in out
+    assert "more:" not in out
+    assert call(*words, "--cursor", "nonsense")[0] == REFUSED
+
+
+def test_exit_codes_tell_what_went_wrong(
+    desk: Desk, call: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = ("--tenant", desk.place.tenant_id)
+    assert call("contacts", "list", *tenant, "--limit", "lots")[0] == WRONG_ARGUMENTS
+    assert call("contacts", "update", *tenant, "--contact", uuid4())[0] == REFUSED
+    code, _, err = call("contacts", "update", *tenant, "--contact", uuid4(), "--attributes", "{no")
+    assert (code, err) == (
+        WRONG_ARGUMENTS,
+        "error: attributes: Value error, must be a JSON object\n",
+    )
+    assert call("contacts", "list")[0] == 2
+    assert call("contacts", "fly", *tenant)[0] == 2
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://app@127.0.0.1:{free_port()}/x")
+    assert call("contacts", "list", *tenant)[0] == UNREACHABLE
+
+
+def test_every_command_has_help_and_an_example_that_is_read(call: CommandLine) -> None:
+    names = set()
+    for resource in commands.RESOURCES:
+        for command in resource.commands:
+            names.add(f"{resource.word} {command.verb}")
+            code, out, _ = call(resource.word, command.verb, "--help")
+            assert code == DONE
+            assert command.summary
+            assert command.summary.rstrip(".") in " ".join(out.split())
+            assert f"python -m switchboard {resource.word} {command.verb} --tenant acme" in out
+            assert all(field.description for field in command.arguments.model_fields.values())
+            required = {n for n, f in command.arguments.model_fields.items() if f.is_required()}
+            named = {word.replace("-", "_") for word in re.findall(r"--([a-z-]+)", command.example)}
+            known = command.arguments.model_fields.keys()
+            assert required <= named <= {*known, *(f"no_{name}" for name in known)}
+    assert {"contacts list", "conversations messages", "media show"} <= names
+
+
+def test_the_folder_of_commands_is_the_list() -> None:
+    assert {"contacts", "conversations", "media"} <= set(commands.RESOURCES.names())
+
+
+def test_the_functions_role_learns_a_tenants_id_and_nothing_else(
+    desk: Desk, database: ClonedDatabase
+) -> None:
+    tools = desk.world.tools()
+    connection = tools.db.connection()
+    (row,) = connection.execute(
+        "select * from messaging.resolve_tenant(%s)", (f"t-{desk.place.tenant_id}",)
+    )
+    assert row == (desk.place.tenant_id,)
+    assert isinstance(row[0], UUID)
+    assert connection.execute("select * from messaging.tenants").fetchall() == []

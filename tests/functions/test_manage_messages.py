@@ -1,0 +1,128 @@
+"""The messages of a conversation, both directions and both ways, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.databases import ClonedDatabase
+from tests.managing import START, Desk, column, desk_of
+
+LIST, FILE = "GET /v1/conversations/{id}/messages", "GET /v1/media/{id}"
+
+
+@pytest.fixture
+def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    with desk_of(database, monkeypatch) as desk:
+        yield desk
+
+
+def add_outbound(desk: Desk, conversation_id: str, minute: int, key: str | None) -> str:
+    """Put a message of ours in, as the outbox leaves it before and after Meta has named it."""
+    message_id = str(desk.place.time.new_id())
+    desk.world.everything.execute(
+        "insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id,"
+        " wa_message_id, direction, origin, message_type, content, metadata, status, status_rank,"
+        " decision, occurred_at, sent_at) values (%s, %s, %s, %s, %s, 'outbound', 'api', 'text',"
+        """ '{"body": "ours"}', '{"$message": {"biz": 1}, "order": 7}', 'sent', 60,"""
+        """ '[{"verdict": "deferred"}, {"verdict": "allowed"}]', %s, %s)""",
+        (
+            desk.place.tenant_id,
+            message_id,
+            desk.place.account_id,
+            conversation_id,
+            key,
+            START + timedelta(minutes=minute),
+            START,
+        ),
+    )
+    return message_id
+
+
+def test_both_directions_come_newest_first_or_oldest_first(desk: Desk) -> None:
+    conversation_id = desk.hear("4915550000001", "one", "two")
+    desk.hear("4915550000002", "elsewhere")
+    ours = add_outbound(desk, conversation_id, 5, "wamid.OUT")
+    rows = desk.ok(LIST, conversation_id)["data"]
+    assert column(rows, "direction") == ["outbound", "inbound", "inbound"]
+    assert column(rows, "content") == [{"body": "ours"}, {"body": "two"}, {"body": "one"}]
+    assert rows[0]["id"] == ours
+    assert rows[0]["decision"] == {"verdict": "allowed"}
+    assert rows[0]["metadata"] == {"order": 7}
+    assert set(rows[0]["timestamps"]) == {"sent_at"}
+    assert rows[1]["timestamps"] == {}
+    assert (rows[1]["status"], rows[1]["errors"], rows[1]["media"]) == ("received", [], None)
+    assert desk.ok(LIST, conversation_id, order="oldest_first")["data"] == rows[::-1]
+
+
+def test_every_message_is_walked_once_both_ways_whatever_stands_at_one_time(desk: Desk) -> None:
+    conversation_id = desk.hear("4915550000001", *"abcde")
+    for minute, key in ((2, "wamid.X"), (2, None), (2, None), (2, "wamid.0"), (9, None), (9, "w")):
+        add_outbound(desk, conversation_id, minute, key)
+    newest = column(desk.ok(LIST, conversation_id, limit=200)["data"], "id")
+    assert len(set(newest)) == 11
+    for limit in (1, 2, 3, 4, 11):
+        assert column(desk.pages(LIST, conversation_id, limit=limit), "id") == newest
+        oldest = desk.pages(LIST, conversation_id, limit=limit, order="oldest_first")
+        assert column(oldest, "id") == newest[::-1]
+    rows = desk.ok(LIST, conversation_id, limit=200, order="oldest_first")["data"]
+    # By Meta's id inside one time; what Meta has not named yet comes after it.
+    assert [r["wa_message_id"] for r in rows if r["occurred_at"] == rows[2]["occurred_at"]] == [
+        "wamid.0",
+        "wamid.4915550000001.0002",
+        "wamid.X",
+        None,
+        None,
+    ]
+
+
+def test_a_reaction_and_a_reply_stand_as_they_were_sent(desk: Desk) -> None:
+    conversation_id = desk.hear("4915550000001", "one")
+    stamp = str(int((START + timedelta(minutes=9)).timestamp()))
+    part: dict[str, Any] = {"from": "4915550000001", "timestamp": stamp}
+    emoji = {"message_id": "wamid.4915550000001.0000", "emoji": "👍"}
+    desk.take({**part, "id": "wamid.R", "type": "reaction", "reaction": emoji}, "4915550000001")
+    reply = {"context": {"id": "wamid.4915550000001.0000"}, "type": "text", "text": {"body": "re"}}
+    desk.take({**part, "id": "wamid.S", **reply}, "4915550000001")
+    rows = {row["wa_message_id"]: row for row in desk.ok(LIST, conversation_id)["data"]}
+    assert rows["wamid.R"]["message_type"] == "reaction"
+    assert rows["wamid.R"]["content"] == emoji
+    assert rows["wamid.S"]["wa_context_id"] == "wamid.4915550000001.0000"
+
+
+def test_a_file_is_named_by_its_message_and_shown_without_its_place(desk: Desk) -> None:
+    desk.take(
+        {
+            "from": "4915550000001",
+            "id": "wamid.4915550000001.0000",
+            "timestamp": str(int(START.timestamp())),
+            "type": "image",
+            "image": {"id": "777", "mime_type": "image/jpeg", "sha256": "abc", "caption": "look"},
+        },
+        "4915550000001",
+    )
+    (row,) = desk.place.rows("media")
+    (message,) = desk.ok(LIST, row["conversation_id"])["data"]
+    assert message["media"]["id"] == str(row["id"])
+    assert message["media"]["mime_type"] == "image/jpeg"
+    desk.set("media", row["id"], s3_key="secret/place", thumbnail_s3_key="secret/small")
+    shown = desk.ok(FILE, row["id"])
+    assert (shown["message_id"], shown["wa_media_id"]) == (message["id"], "777")
+    assert (shown["caption"], shown["has_thumbnail"]) == ("look", True)
+    assert "secret" not in str(shown)
+    assert desk.call(FILE, uuid4())[0] == 404
+
+
+def test_a_cursor_of_one_conversation_says_nothing_in_another(desk: Desk) -> None:
+    one, two = (desk.hear(f"491555000000{n}", "a", "b") for n in (1, 2))
+    cursor = desk.ok(LIST, one, limit=1)["next_cursor"]
+    assert desk.call(LIST, one, cursor=cursor)[0] == 200
+    for wrong in ((two, {}), (one, {"order": "oldest_first"})):
+        status, problem = desk.call(LIST, wrong[0], cursor=cursor, **wrong[1])
+        assert (status, problem["field"]) == (400, "cursor")
+    assert desk.call(LIST, one, order="sideways")[1]["field"] == "order"
+    assert desk.call(LIST, one, page=2)[1]["field"] == "page"
