@@ -120,7 +120,7 @@ def test_a_new_number_of_a_known_waba_waits_with_its_tenant(place: Place) -> Non
 def test_a_field_nobody_handles_yet_is_kept_whole_in_its_tenant(place: Place) -> None:
     number, other = place.number(), place.number()
     value: Json = {"event": "APPROVED", "deep": [{"x": [1, 2.5, None, "é"]}]}
-    of_waba = {"field": "message_template_status_update", "value": value}
+    of_waba = {"field": "field_of_tomorrow", "value": value}
     of_number = {
         "field": "tomorrows_field",
         "value": {**value, "metadata": {"phone_number_id": other.phone_number_id}},
@@ -146,7 +146,7 @@ def test_a_field_nobody_handles_yet_is_kept_whole_in_its_tenant(place: Place) ->
     ]
     fields = place.rows("select field from messaging.webhook_dead_letters order by 1")
     assert [field for (field,) in fields] == [
-        *(["message_template_status_update"] * 2),
+        *(["field_of_tomorrow"] * 2),
         "tomorrows_field",
     ]
 

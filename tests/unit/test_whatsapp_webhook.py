@@ -64,6 +64,10 @@ def unhandled(field: str) -> Expected:
     return (Unhandled, field)
 
 
+def event(kind: str) -> Expected:
+    return (Event, kind)
+
+
 def malformed(reason: str) -> Expected:
     return (Malformed, reason)
 
@@ -154,7 +158,7 @@ CASES: dict[str, list[Expected]] = {
         media("image", 72, "image/png"),
         status("read"),
         status("sent"),
-        unhandled("account_review_update"),
+        event("business_account"),
     ],
     "status_sent": [status("sent")],
     "status_sent_old": [status("sent")],
@@ -169,53 +173,51 @@ CASES: dict[str, list[Expected]] = {
     "status_of_group": [status("delivered"), status("delivered"), status("read")],
     "status_of_payment": [unhandled("messages")],
     "errors_of_account": [unhandled("messages")],
-    "account_alerts": [unhandled("account_alerts")],
-    "account_alerts_old": [unhandled("account_alerts")],
-    "account_review_update": [unhandled("account_review_update")],
-    "account_settings_update": [unhandled("account_settings_update")],
-    "account_update_ban": [unhandled("account_update")],
-    "account_update_fields_inside_value": [unhandled("account_update")],
-    "account_update_fields_on_entry": [unhandled("account_update")],
-    "account_update_partner_added": [unhandled("account_update")],
-    "account_update_restriction": [unhandled("account_update")],
-    "account_update_volume_tier": [unhandled("account_update")],
-    "automatic_events": [unhandled("automatic_events")],
-    "business_capability_update": [unhandled("business_capability_update")],
-    "business_username_updates": [unhandled("business_username_updates")],
+    "account_alerts": [event("account_event")],
+    "account_alerts_old": [event("account_event")],
+    "account_review_update": [event("business_account")],
+    "account_settings_update": [event("number")],
+    "account_update_ban": [event("business_account")],
+    "account_update_fields_inside_value": [event("business_account")],
+    "account_update_fields_on_entry": [event("business_account")],
+    "account_update_partner_added": [event("business_account")],
+    "account_update_restriction": [event("business_account")],
+    "account_update_volume_tier": [event("business_account")],
+    "automatic_events": [event("account_event")],
+    "business_capability_update": [event("business_account")],
+    "business_username_updates": [event("number")],
     "calls_connect": [unhandled("calls")],
     "calls_status": [unhandled("calls")],
     "calls_terminate": [unhandled("calls")],
-    "flows_endpoint_availability": [unhandled("flows")],
-    "flows_endpoint_error_rate": [unhandled("flows")],
-    "flows_endpoint_latency": [unhandled("flows")],
-    "flows_status_change": [unhandled("flows")],
-    "group_lifecycle_update": [unhandled("group_lifecycle_update")],
-    "group_participants_update": [unhandled("group_participants_update")],
-    "group_settings_update": [unhandled("group_settings_update")],
-    "group_status_update": [unhandled("group_status_update")],
+    "flows_endpoint_availability": [event("flow")],
+    "flows_endpoint_error_rate": [event("flow")],
+    "flows_endpoint_latency": [event("flow")],
+    "flows_status_change": [event("flow")],
+    "group_lifecycle_update": [event("group")],
+    "group_participants_update": [event("group")],
+    "group_settings_update": [event("group")],
+    "group_status_update": [event("group")],
     "history": [unhandled("history")],
     "history_declined": [unhandled("history")],
     "history_media": [unhandled("history")],
-    "message_template_components_update": [unhandled("message_template_components_update")],
-    "message_template_quality_update": [unhandled("message_template_quality_update")],
-    "message_template_quality_update_under_status_field": [
-        unhandled("message_template_status_update")
-    ],
-    "message_template_status_update_disabled": [unhandled("message_template_status_update")],
-    "message_template_status_update_paused": [unhandled("message_template_status_update")],
-    "message_template_status_update_rejected": [unhandled("message_template_status_update")],
-    "messaging_handovers": [unhandled("messaging_handovers")],
-    "partner_solutions": [unhandled("partner_solutions")],
-    "payment_configuration_update": [unhandled("payment_configuration_update")],
-    "phone_number_name_update": [unhandled("phone_number_name_update")],
-    "phone_number_quality_update": [unhandled("phone_number_quality_update")],
-    "security": [unhandled("security")],
-    "smb_app_state_sync": [unhandled("smb_app_state_sync")],
+    "message_template_components_update": [event("template")],
+    "message_template_quality_update": [event("template")],
+    "message_template_quality_update_under_status_field": [event("template")],
+    "message_template_status_update_disabled": [event("template")],
+    "message_template_status_update_paused": [event("template")],
+    "message_template_status_update_rejected": [event("template")],
+    "messaging_handovers": [event("account_event")],
+    "partner_solutions": [event("business_account")],
+    "payment_configuration_update": [event("business_account")],
+    "phone_number_name_update": [event("number")],
+    "phone_number_quality_update": [event("number")],
+    "security": [event("account_event")],
+    "smb_app_state_sync": [event("address_book"), event("address_book")],
     "smb_message_echoes": [unhandled("smb_message_echoes")],
-    "standby": [unhandled("standby")],
-    "template_category_update_coming": [unhandled("template_category_update")],
-    "template_category_update_done": [unhandled("template_category_update")],
-    "template_correct_category_detection": [unhandled("template_correct_category_detection")],
+    "standby": [event("account_event")],
+    "template_category_update_coming": [event("template")],
+    "template_category_update_done": [event("template")],
+    "template_correct_category_detection": [event("template")],
     "user_id_update": [(Event, "user_id_update")],
     "user_preferences": [(Event, "user_preferences")],
     "odd_change_without_field": [Text("sin campo")],
@@ -714,8 +716,8 @@ def test_the_time_of_an_entry_is_kept_as_a_number() -> None:
     (as_text,) = parse(body_of("account_update_ban"))
     (as_number,) = parse(body_of("account_review_update"))
     (absent,) = parse(body_of("history"))
-    assert isinstance(as_text, Unhandled)
-    assert isinstance(as_number, Unhandled)
+    assert isinstance(as_text, Event)
+    assert isinstance(as_number, Event)
     assert isinstance(absent, Unhandled)
     assert (as_text.entry_time, as_number.entry_time) == (1790000000, 1790000000)
     assert absent.entry_time is None
