@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from samtranslator.translator.transform import transform
 
+from functions.manage import app as manage
 from functions.migrate.app import Deployment
 from local.template.intrinsics import read_yaml
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 FUNCTIONS = {
     "WebhookFunction",
     "SendMessageFunction",
+    "ManageFunction",
     "TriggerAutomationFunction",
     "ProcessJobsFunction",
     "MigrateFunction",
@@ -236,6 +238,11 @@ def test_every_function_has_its_code(source: dict[str, Any], function: str) -> N
     assert [[a.arg for a in h.args.args] for h in handlers] == [["event", "context"]]
 
 
+def managed() -> list[str]:
+    """The routes that the modules of functions/manage answer."""
+    return [route for resource in manage.RESOURCES for route in manage.routes(resource)]
+
+
 def test_routes_are_those_of_the_interface(source: dict[str, Any]) -> None:
     routes = {
         (event["Properties"]["Method"], event["Properties"]["Path"]): name
@@ -251,7 +258,7 @@ def test_routes_are_those_of_the_interface(source: dict[str, Any]) -> None:
         ("POST", "/webhook/{app_id}"): "WebhookFunction",
         ("POST", "/v1/messages"): "SendMessageFunction",
         ("GET", "/v1/messages/{id}"): "SendMessageFunction",
-    }
+    } | {tuple(route.split(" ")): "ManageFunction" for route in managed()}
 
 
 def test_iam_routes_are_a_choice_and_always_ask_for_a_signature(stack: Resources) -> None:
@@ -259,7 +266,7 @@ def test_iam_routes_are_a_choice_and_always_ask_for_a_signature(stack: Resources
     assert {r["Properties"]["RouteKey"] for r in routes.values()} == {
         "POST /iam/v1/messages",
         "GET /iam/v1/messages/{id}",
-    }
+    } | {route.replace(" /", " /iam/") for route in managed()}
     for route in routes.values():
         assert route["Condition"] == "HasIamRoutes"
         assert route["Properties"]["AuthorizationType"] == "AWS_IAM"
@@ -271,9 +278,19 @@ def test_the_webhook_can_open_no_access_token_and_knows_no_graph(stack: Resource
     assert not [name for name in variables if name.startswith("GRAPH_")]
 
 
-@pytest.mark.parametrize("function", ["SendMessageFunction", "ProcessJobsFunction"])
-def test_senders_open_access_tokens_and_know_no_app_secret(stack: Resources, function: str) -> None:
-    assert unsealed_purposes(stack, function) == {"access_token"}
+@pytest.mark.parametrize(
+    ("function", "purposes"),
+    [
+        ("SendMessageFunction", {"access_token"}),
+        ("ManageFunction", {"access_token"}),
+        # It also signs what subscribers are told.
+        ("ProcessJobsFunction", {"access_token", "subscription_secret"}),
+    ],
+)
+def test_senders_open_access_tokens_and_know_no_app_secret(
+    stack: Resources, function: str, purposes: set[str]
+) -> None:
+    assert unsealed_purposes(stack, function) == purposes
     assert "MetaSecret" not in {n for s in statements(stack, function) for n in references(s)}
 
 
