@@ -460,7 +460,18 @@ begin
             and exists (select from messaging.contacts as w where w.tenant_id = p_tenant
                 and w.id = v_winner and w.external_user_id is null);
         update messaging.contacts as c
-        set name = coalesce(c.name, v_one.name),
+        -- A name of staff's before one of an address book, and of those the newest.
+        set name = case
+                when c.name is distinct from c.phone_book_name then coalesce(c.name, v_one.name)
+                when v_one.name is distinct from v_one.phone_book_name
+                    then coalesce(v_one.name, c.name)
+                when messaging.newer_entry(c.phone_book_name_at, c.phone_book_name,
+                    v_one.phone_book_name_at, v_one.phone_book_name) then v_one.name
+                else c.name end,
+            phone_book_name = case when messaging.newer_entry(c.phone_book_name_at, c.phone_book_name,
+                    v_one.phone_book_name_at, v_one.phone_book_name)
+                then v_one.phone_book_name else c.phone_book_name end,
+            phone_book_name_at = greatest(c.phone_book_name_at, v_one.phone_book_name_at),
             profile_name = case when messaging.newer(c.profile_name_at, c.profile_name,
                     v_one.profile_name_at, v_one.profile_name)
                 then v_one.profile_name else c.profile_name end,

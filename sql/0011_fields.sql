@@ -465,6 +465,16 @@ begin
 end
 $$;
 
+-- Whether an entry of an address book is replaced: the greater (time, sha256 of the name) wins, and to
+-- have been removed is a name like any other.
+create function messaging.newer_entry(
+    old_at timestamptz, old text, new_at timestamptz, new text
+) returns boolean
+    language sql stable parallel safe
+    return new_at is not null and (old_at is null or old_at < new_at or (old_at = new_at
+        and sha256(convert_to(coalesce(old, ''), 'UTF8'))
+            < sha256(convert_to(coalesce(new, ''), 'UTF8'))));
+
 -- Names from the address book of a number's phone. A name that staff gave stays.
 create function messaging.event_address_book(p_tenant uuid, p_events jsonb, p_now timestamptz)
     returns integer
@@ -490,9 +500,8 @@ begin
         order by k.contact_id, coalesce(r.at, 0) desc,
             sha256(convert_to(coalesce(r.subject ->> 'name', ''), 'UTF8')) desc
     ) as n
-    where c.tenant_id = p_tenant and c.id = n.contact_id and (c.phone_book_name_at is null
-        or (c.phone_book_name_at, sha256(convert_to(coalesce(c.phone_book_name, ''), 'UTF8')))
-            < (n.at, sha256(convert_to(coalesce(n.name, ''), 'UTF8'))));
+    where c.tenant_id = p_tenant and c.id = n.contact_id
+        and messaging.newer_entry(c.phone_book_name_at, c.phone_book_name, n.at, n.name);
     get diagnostics v_count = row_count;
     return v_count;
 end

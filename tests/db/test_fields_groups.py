@@ -232,3 +232,26 @@ def test_the_person_of_the_address_book_is_the_person_who_writes(place: Place) -
     post(place, *payload("smb_app_state_sync", place, number))
     assert names(place) == [("+525550100301", "Lucía Ferrán"), ("+525550100305", None)]
     assert place.count("whatsapp_account_events") == 0
+
+
+@pytest.mark.parametrize("staff", [None, 0, 1])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
+def test_contacts_that_become_one_keep_staffs_name_else_the_newest_entry(
+    place: Place, order: tuple[int, ...], staff: int | None
+) -> None:
+    number = place.number()
+    told = [book(number, "Ana"), book(number, "Ana B", SECOND + 1, "4915551234568")]
+    for n in order:
+        post(place, told[n])
+    if staff is not None:
+        place.everything.execute(
+            "update messaging.contacts set name = 'Ms B' where phone_book_name = %s",
+            (("Ana", "Ana B")[staff],),
+        )
+    winner = place.one(
+        "select messaging.merge_contacts(%s, array(select id from messaging.contacts), 'late_pairing')",
+        number.tenant_id,
+    )
+    assert place.rows(
+        "select name, phone_book_name from messaging.contacts where id = %s", winner
+    ) == [("Ana B" if staff is None else "Ms B", "Ana B")]
