@@ -63,8 +63,10 @@ order by c.last_message_at desc nulls last, c.id desc limit %(limit)s + 1
 
 -- name: load
 select c.id, c.account_id, n.phone_number_id, c.contact_id,
-    case when p.id is not null then jsonb_build_object('id', p.id, 'name', p.name,
-        'profile_name', p.profile_name, 'phone_number', p.phone_number) end as contact,
+    (select jsonb_build_object('id', p.id, 'name', p.name, 'profile_name', p.profile_name,
+            'phone_number', p.phone_number)
+        from messaging.contacts as p
+        where p.tenant_id = c.tenant_id and p.id = c.contact_id) as contact,
     c.group_id, c.subject, c.description, c.status, c.assigned_user_id, c.assigned_at,
     c.unread_count, c.message_count, c.window_expires_at,
     coalesce(c.window_expires_at > coalesce(%(now)s::timestamptz, clock_timestamp()), false)
@@ -73,7 +75,6 @@ select c.id, c.account_id, n.phone_number_id, c.contact_id,
     c.tags, c.priority, c.is_pinned, c.archived_at, c.closed_at, c.created_at, c.updated_at
 from messaging.whatsapp_conversations as c
 join messaging.whatsapp_accounts as n on n.tenant_id = c.tenant_id and n.id = c.account_id
-left join messaging.contacts as p on p.tenant_id = c.tenant_id and p.id = c.contact_id
 where c.tenant_id = %(tenant_id)s and c.id = any (%(ids)s)
 order by c.last_message_at desc nulls last, c.id desc
 

@@ -7,8 +7,10 @@ select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, 
     m.origin, m.message_type, m.content, m.metadata, m.status, m.errors, m.error_code,
     m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.accepted_at,
     m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at, m.created_at, m.updated_at,
-    case when f.id is not null then jsonb_build_object('id', f.id, 'status', f.status,
-        'mime_type', f.mime_type, 'file_name', f.file_name, 'size_bytes', f.size_bytes) end as media
+    (select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
+            'file_name', f.file_name, 'size_bytes', f.size_bytes)
+        from messaging.media as f
+        where f.tenant_id = %(tenant_id)s and f.message_id = m.id) as media
 from (
     select * from messaging.whatsapp_messages
     where tenant_id = %(tenant_id)s and conversation_id = %(conversation_id)s
@@ -19,7 +21,6 @@ from (
                     or wa_message_id = %(key)s::text and id < %(id)s::uuid end)
     order by occurred_at desc, wa_message_id desc, id desc limit %(limit)s + 1
 ) as m
-left join messaging.media as f on f.tenant_id = %(tenant_id)s and f.message_id = m.id
 order by m.occurred_at desc, m.wa_message_id desc, m.id desc
 
 -- name: list_oldest_first
@@ -27,8 +28,10 @@ select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, 
     m.origin, m.message_type, m.content, m.metadata, m.status, m.errors, m.error_code,
     m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.accepted_at,
     m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at, m.created_at, m.updated_at,
-    case when f.id is not null then jsonb_build_object('id', f.id, 'status', f.status,
-        'mime_type', f.mime_type, 'file_name', f.file_name, 'size_bytes', f.size_bytes) end as media
+    (select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
+            'file_name', f.file_name, 'size_bytes', f.size_bytes)
+        from messaging.media as f
+        where f.tenant_id = %(tenant_id)s and f.message_id = m.id) as media
 from (
     select * from messaging.whatsapp_messages
     where tenant_id = %(tenant_id)s and conversation_id = %(conversation_id)s
@@ -39,7 +42,6 @@ from (
                     or wa_message_id = %(key)s::text and id > %(id)s::uuid end)
     order by occurred_at, wa_message_id, id limit %(limit)s + 1
 ) as m
-left join messaging.media as f on f.tenant_id = %(tenant_id)s and f.message_id = m.id
 order by m.occurred_at, m.wa_message_id, m.id
 
 -- name: find_conversation

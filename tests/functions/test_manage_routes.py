@@ -1,0 +1,213 @@
+"""Every route of functions/manage: guarded by key and scope, blind to another tenant, strict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.manage import app
+from switchboard.access import SCOPES
+from switchboard.kernel.arguments import LIMIT
+from tests.databases import ClonedDatabase
+from tests.managing import START, Desk, desk_of
+
+ROUTES = {
+    name: guarded for resource in app.RESOURCES for name, guarded in app.routes(resource).items()
+}
+ONE = [route for route in ROUTES if "{id}" in route]
+LISTS = [route for route in ROUTES if route.startswith("GET ") and "{id}" not in route]
+WRITES = [route for route in ROUTES if not route.startswith("GET ")]
+#: A body that the route takes, where an empty one will not do.
+BODIES: dict[str, Any] = {
+    "POST /v1/conversations/{id}/assign": {"user": None},
+    "POST /v1/conversations/{id}/tags": {"add": ["vip"]},
+    "POST /v1/conversations/{id}/read": {"typing": True},
+    "PATCH /v1/conversations/{id}": {"is_pinned": True},
+    "PATCH /v1/contacts/{id}": {"name": "Mine now"},
+    "POST /v1/dead-letters/replay": {"since": "2020-01-01T00:00:00Z"},
+}
+
+
+@pytest.fixture
+def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    with desk_of(database, monkeypatch) as desk:
+        yield desk
+
+
+def fill(desk: Desk) -> dict[str, str]:
+    """Give the desk's tenant one of everything; return the id of each resource's."""
+    desk.take(
+        {
+            "from": "4915550000001",
+            "id": "wamid.4915550000001.0000",
+            "timestamp": str(int(START.timestamp())),
+            "type": "image",
+            "image": {"id": "777", "mime_type": "image/jpeg", "sha256": "abc"},
+        },
+        "4915550000001",
+    )
+    (message,) = desk.place.rows("whatsapp_messages")
+    (file,) = desk.place.rows("media")
+    desk.set("media", file["id"], status="stored", s3_key=f"{desk.place.tenant_id}/media/x/file")
+    body = json.dumps({"object": "whatsapp_business_account", "entry": [7]}).encode()
+    desk.world.everything.execute(
+        "insert into messaging.webhook_dead_letters (tenant_id, sha256, body, reason)"
+        " values (%s, %s, %s, 'malformed')",
+        (desk.place.tenant_id, hashlib.sha256(body).digest(), body),
+    )
+    (letter,) = desk.place.rows("webhook_dead_letters")
+    return {
+        "contacts": str(message["contact_id"]),
+        "conversations": str(message["conversation_id"]),
+        "media": str(file["id"]),
+        "dead_letters": str(letter["id"]),
+    }
+
+
+def resource_of(route: str) -> str:
+    return route.split("/")[2].replace("-", "_")
+
+
+def rows_of(desk: Desk) -> dict[str, Any]:
+    """Return every row of the desk's tenant that a route could show or change."""
+    tables = ("contacts", "whatsapp_conversations", "whatsapp_messages", "media")
+    return {
+        table: sorted(desk.place.rows(table), key=lambda row: str(row["id"]))
+        for table in (*tables, "webhook_dead_letters", "scheduled_jobs")
+    }
+
+
+def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
+    assert {"contacts", "conversations", "media", "dead_letters"} <= set(app.RESOURCES)
+    for resource in app.RESOURCES:
+        for route in app.routes(resource):
+            assert resource_of(route) == resource
+    assert {guarded.scope for guarded in ROUTES.values()} <= SCOPES.keys()
+    for route in WRITES:
+        assert ROUTES[route].scope.endswith(":write"), route
+
+
+def test_a_second_tenant_sees_and_changes_nothing(desk: Desk) -> None:
+    ids = fill(desk)
+    before = rows_of(desk)
+    other = desk.world.place()
+    key = other.add_key(*SCOPES)
+    for route in ROUTES:
+        given = [ids[resource_of(route)]] if "{id}" in route else []
+        status, document = desk.call(route, *given, key=key, body=BODIES.get(route))
+        if given:
+            assert status == 404, (route, document)
+            assert given[0] not in str(document)
+        elif route in LISTS:
+            assert (status, document) == (200, {"data": [], "next_cursor": None}), route
+        else:
+            assert status == 202, (route, document)
+    after = rows_of(desk)
+    assert after == before
+    # The tenant itself finds all of it by the same calls.
+    for route in LISTS:
+        assert len(desk.ok(route)["data"]) == 1, route
+    for route in ONE:
+        if route.startswith("GET ") and not route.endswith("/address"):
+            desk.ok(route, ids[resource_of(route)])
+
+
+def test_a_key_without_the_scope_is_refused_and_no_key_is_nobody(desk: Desk) -> None:
+    ids = fill(desk)
+    before = rows_of(desk)
+    for route, guarded in ROUTES.items():
+        given = [ids[resource_of(route)]] if "{id}" in route else []
+        others = desk.place.add_key(*(SCOPES.keys() - {guarded.scope}))
+        status, problem = desk.call(route, *given, key=others, body=BODIES.get(route))
+        assert status == 403, route
+        assert guarded.scope in problem["detail"]
+        status, problem = desk.call(route, *given, key="sb_nobody", body=BODIES.get(route))
+        assert status == 401, route
+        only = desk.place.add_key(guarded.scope)
+        unknown = [uuid4() for _ in given]
+        assert desk.call(route, *unknown, key=only, body=BODIES.get(route))[0] in {200, 202, 404}
+    assert {**rows_of(desk), "scheduled_jobs": 0} == {**before, "scheduled_jobs": 0}
+
+
+@pytest.mark.parametrize("wrong", ["7", "me", "0d5f3c1e", "../../x", str(UUID(int=0))])
+def test_what_is_no_id_is_not_known(desk: Desk, wrong: str) -> None:
+    for route in ONE:
+        status, problem = desk.call(route, wrong, body=BODIES.get(route))
+        assert status == 404, (route, problem)
+
+
+def test_a_parameter_or_member_that_is_not_known_is_refused_by_its_name(desk: Desk) -> None:
+    ids = fill(desk)
+    for route in ROUTES:
+        given = [ids[resource_of(route)]] if "{id}" in route else []
+        if route in WRITES:
+            body = {**BODIES.get(route, {}), "colour": "red"}
+            status, problem = desk.call(route, *given, body=body)
+            assert (status, problem.get("field")) == (422, "colour"), route
+        elif route in LISTS or route.count("/") > 3:
+            status, problem = desk.call(route, *given, colour="red")
+            assert (status, problem.get("field")) == (400, "colour"), route
+
+
+def test_a_body_has_a_limit_and_is_an_object(desk: Desk) -> None:
+    ids = fill(desk)
+    for route in WRITES:
+        given = [ids[resource_of(route)]] if "{id}" in route else []
+        assert desk.call(route, *given, body="x" * (LIMIT + 1))[0] == 413, route
+        for body in ("[]", "7", "{no"):
+            assert desk.call(route, *given, body=body)[0] == 400, route
+
+
+def test_a_route_of_tomorrow_is_not_found(desk: Desk) -> None:
+    for route in (
+        "GET /v1/app",
+        "GET /v1/contacts/{id}/x",
+        "GET /v1",
+        "GET /v1/../x",
+        "DELETE /v1/contacts/{id}",
+    ):
+        ids = [uuid4()] * route.count("{")
+        assert desk.call(route, *ids)[0] == 404, route
+
+
+def test_the_iam_variants_of_the_routes_are_the_same(desk: Desk) -> None:
+    event = {
+        "version": "2.0",
+        "routeKey": "GET /iam/v1/contacts",
+        "headers": {"x-api-key": desk.key, "authorization": "AWS4-HMAC-SHA256 Credential=x"},
+        "requestContext": {"http": {"method": "GET", "path": "/iam/v1/contacts"}},
+    }
+    response = app.handler(event, None)
+    assert response["statusCode"] == 200
+    assert json.loads(response["body"]) == {"data": [], "next_cursor": None}
+
+
+def test_a_lost_connection_is_made_again_and_a_database_that_is_away_is_told(desk: Desk) -> None:
+    desk.hear("4915550000001")
+    assert len(desk.ok("GET /v1/conversations")["data"]) == 1
+    desk.world.everything.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where usename = 'app' and datname = current_database()"
+    )
+    assert len(desk.ok("GET /v1/conversations")["data"]) == 1
+
+
+def test_a_dead_letter_is_listed_shown_and_replayed(desk: Desk) -> None:
+    letter_id = fill(desk)["dead_letters"]
+    (listed,) = desk.ok("GET /v1/dead-letters", reason="malformed")["data"]
+    assert listed["id"] == letter_id
+    assert "body" not in listed
+    shown = desk.ok("GET /v1/dead-letters/{id}", letter_id)
+    assert json.loads(shown["text"])["entry"] == [7]
+    assert desk.ok("GET /v1/dead-letters", reason="not_json")["data"] == []
+    again = desk.ok("POST /v1/dead-letters/{id}/replay", letter_id)
+    assert (again["id"], again["replays"]) == (letter_id, 1)
+    status, made = desk.call("POST /v1/dead-letters/replay", body={"ids": [letter_id]})
+    assert status == 202
+    assert isinstance(made["job_id"], int)
+    assert desk.call("POST /v1/dead-letters/replay", body={})[0] == 422
