@@ -336,6 +336,16 @@ begin
             events := events + messaging.take_events(p_tenant, p_doc -> 'e', v_now);
         end if;
     end if;
+    -- Where somebody has subscribed to what is new, they are told of it.
+    if (messages > 0 or events > 0) and exists (select from messaging.event_subscriptions as s
+        where s.tenant_id = p_tenant and s.is_active)
+    then
+        if messaging.notify_subscribers(p_tenant,
+            coalesce(v_new, array[(p_doc -> 'm' -> 0 ->> 'k')::uuid]), p_doc -> 's', v_now)
+        then
+            v_reacts := true;
+        end if;
+    end if;
     -- A worker that is awake looks once more before it ends: no need to wake another.
     nudge := v_reacts and not messaging.worker_awake(p_now);
 end

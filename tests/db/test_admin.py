@@ -200,6 +200,8 @@ def test_what_a_number_does_is_changed_one_by_one(run: Run, acme: str) -> None:
         run("number update", **change, acknowledging_reaction="")["acknowledging_reaction"] is None
     )
     assert run("number update", **change, auto_mark_read=False)["auto_mark_read"] is False
+    made = run("number update", **change, confirm_consents=False)
+    assert (made["confirm_consents"], made["resend_once"]) == (False, True)
 
 
 @pytest.mark.parametrize(

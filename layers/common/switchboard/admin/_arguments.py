@@ -142,6 +142,9 @@ class NewNumber(TheTenant):
     acknowledging_reaction: Emoji | None = Field(
         None, description="emoji that answers each message that comes in"
     )
+    confirm_consents: bool = Field(
+        default=True, description="answer STOP and START with a sentence, once per change"
+    )
     resend_once: bool = Field(
         default=False,
         description="send a utility message or in-window reply once more when its fate stays "
@@ -167,6 +170,7 @@ class ChangedNumber(TheNumber):
     acknowledging_reaction: Emoji | None = Field(
         None, description="emoji that answers each message; empty: none"
     )
+    confirm_consents: bool | None = Field(None, description="answer STOP and START with a sentence")
     resend_once: bool | None = Field(
         None, description="send once more when a message's fate stays unknown"
     )
@@ -186,3 +190,29 @@ class TheKey(TheTenant):
     """One API key."""
 
     key: str = Field(description="the key's id or its first characters as listed")
+
+
+class NewSubscription(TheTenant):
+    """An endpoint to tell of new events."""
+
+    url: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = Field(
+        description="https address of the endpoint, on the public internet"
+    )
+    kinds: list[Literal["message", "status"]] = Field(
+        min_length=1, description="what it wants to know of: message, status"
+    )
+
+
+class TheSubscription(TheTenant):
+    """One subscription."""
+
+    subscription: str = Field(description="the subscription's id")
+
+
+class ItsDeliveries(TheSubscription):
+    """The deliveries of one subscription."""
+
+    state: Literal["pending", "delivered", "dead"] | None = Field(
+        None, description="pending, delivered or dead; left out: all"
+    )
+    limit: int = Field(20, ge=1, le=500, description="rows at most, the newest first")

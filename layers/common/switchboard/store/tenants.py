@@ -94,6 +94,7 @@ class Number:
     token_expires_at: datetime | None
     auto_mark_read: bool
     acknowledging_reaction: str | None
+    confirm_consents: bool
     resend_once: bool
     created_at: datetime
 
@@ -260,6 +261,7 @@ def insert_number(
     token_expires_at: datetime | None,
     auto_mark_read: bool,
     acknowledging_reaction: str | None,
+    confirm_consents: bool,
     resend_once: bool,
 ) -> bool:
     """Insert a number; False where its phone number id, or in this tenant its number, is taken."""
@@ -273,6 +275,7 @@ def insert_number(
         "token_expires_at": token_expires_at,
         "auto_mark_read": auto_mark_read,
         "acknowledging_reaction": acknowledging_reaction,
+        "confirm_consents": confirm_consents,
         "resend_once": resend_once,
     }
     return connection.execute(_SQL["insert_number"], parameters).rowcount == 1
@@ -288,6 +291,7 @@ def update_number(
     token_expires_at: datetime | None,
     auto_mark_read: bool | None,
     acknowledging_reaction: str | None,
+    confirm_consents: bool | None,
     resend_once: bool | None,
 ) -> None:
     """Change what is not None; an empty reaction takes it away."""
@@ -299,6 +303,7 @@ def update_number(
         "token_expires_at": token_expires_at,
         "auto_mark_read": auto_mark_read,
         "acknowledging_reaction": acknowledging_reaction,
+        "confirm_consents": confirm_consents,
         "resend_once": resend_once,
     }
     connection.execute(_SQL["update_number"], parameters)

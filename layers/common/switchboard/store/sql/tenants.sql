@@ -82,7 +82,7 @@ where tenant_id = %(tenant_id)s and waba_id = %(id)s
 -- name: find_numbers
 select id, waba_id, phone_number_id, phone_number, display_name, status, is_active,
     sends_stopped_at, access_token_sealed is not null as has_access_token, token_expires_at,
-    auto_mark_read, acknowledging_reaction, resend_once, created_at
+    auto_mark_read, acknowledging_reaction, confirm_consents, resend_once, created_at
 from messaging.whatsapp_accounts
 where tenant_id = %(tenant_id)s and (%(wanted)s::text is null
     or %(wanted)s::text in (phone_number_id, phone_number, id::text))
@@ -92,11 +92,12 @@ order by created_at, phone_number_id
 -- A number with a token can send, so it counts as connected.
 insert into messaging.whatsapp_accounts (tenant_id, waba_id, phone_number_id, phone_number,
     display_name, access_token_sealed, token_expires_at, status, auto_mark_read,
-    acknowledging_reaction, resend_once)
+    acknowledging_reaction, confirm_consents, resend_once)
 values (%(tenant_id)s, %(waba_id)s, %(phone_number_id)s, %(phone_number)s, %(display_name)s,
     %(access_token_sealed)s, %(token_expires_at)s, case when %(access_token_sealed)s::bytea is null
         then 'pending' else 'connected' end,
-    %(auto_mark_read)s, nullif(%(acknowledging_reaction)s, ''), %(resend_once)s)
+    %(auto_mark_read)s, nullif(%(acknowledging_reaction)s, ''),
+    %(confirm_consents)s, %(resend_once)s)
 on conflict do nothing
 
 -- name: update_number
@@ -111,6 +112,7 @@ set display_name = coalesce(%(display_name)s::text, display_name),
     auto_mark_read = coalesce(%(auto_mark_read)s::boolean, auto_mark_read),
     acknowledging_reaction = nullif(
         coalesce(%(acknowledging_reaction)s::text, acknowledging_reaction), ''),
+    confirm_consents = coalesce(%(confirm_consents)s::boolean, confirm_consents),
     resend_once = coalesce(%(resend_once)s::boolean, resend_once)
 where tenant_id = %(tenant_id)s and id = %(id)s
 
