@@ -8,16 +8,19 @@ so that one bad body never holds up the rest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
+from switchboard.intake import routing
 from switchboard.intake.store import keep_body, store
 from switchboard.kernel import aws
-from switchboard.kernel.errors import Unavailable
+from switchboard.kernel.errors import NotFound, Unavailable
 from switchboard.kernel.log import log
+from switchboard.store import letters
 from switchboard.tools import Tools
 
 #: Failures after which a body moves to `failed/`.
@@ -33,6 +36,24 @@ class Drained:
     failed: int = 0
     given_up: int = 0
     nudge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A body in the bucket; `failed`: given up, its dead letter says why."""
+
+    key: str
+    bytes: int
+    kept_at: datetime
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPage:
+    """Bodies in the order of their keys, the oldest day first; `cursor` asks for the next ones."""
+
+    bodies: Sequence[Waiting]
+    cursor: str | None
 
 
 def put(tools: Tools, body: bytes, app_id: str | None) -> None:
@@ -77,6 +98,69 @@ def drain(tools: Tools, enough_time: Callable[[], bool]) -> Drained:
                 log.warning("backlog.database_away")
                 return drained
     return drained
+
+
+def browse(
+    tools: Tools, *, failed: bool = False, cursor: str | None = None, limit: int = 100
+) -> WaitingPage:
+    """Return what waits (or, `failed`, what was given up). Raises ConfigurationError, no bucket."""
+    listed = aws.client("s3").list_objects_v2(
+        Bucket=tools.settings.require("backlog_bucket"),
+        # A day begins with a digit: what waits is all before `failed/`.
+        Prefix=_FAILED if failed else "2",
+        StartAfter=cursor or "",
+        MaxKeys=limit,
+    )
+    bodies = [
+        Waiting(entry["Key"], entry["Size"], entry["LastModified"], failed)
+        for entry in listed.get("Contents", [])
+    ]
+    return WaitingPage(bodies, bodies[-1].key if listed["IsTruncated"] else None)
+
+
+def replay_failed(
+    tools: Tools, enough_time: Callable[[], bool], *, key: str | None = None
+) -> Drained:
+    """Take what was given up (only `key` where given) through intake again, after a fix.
+
+    What is stored is deleted and its dead letter resolved; what fails once more stays. Stops when
+    `enough_time()` is false. Raises NotFound for a key that is not there, Unavailable when the
+    database is away, ConfigurationError without a bucket.
+    """
+    drained = Drained()
+    s3 = aws.client("s3")
+    bucket = tools.settings.require("backlog_bucket")
+    if key is not None:
+        if not key.startswith(_FAILED) or not _replay_one(tools, s3, bucket, key, drained):
+            raise NotFound(f"there is no such object under {_FAILED}")
+        return drained
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=_FAILED):
+        for entry in page.get("Contents", []):
+            if not enough_time():
+                return drained
+            _replay_one(tools, s3, bucket, entry["Key"], drained)
+    return drained
+
+
+def _replay_one(tools: Tools, s3: Any, bucket: str, key: str, drained: Drained) -> bool:
+    """Store one given-up body; returns False where there is none."""
+    try:
+        got = s3.get_object(Bucket=bucket, Key=key)
+    except s3.exceptions.NoSuchKey:
+        return False
+    body: bytes = got["Body"].read()
+    app_id = got["Metadata"].get("app-id")
+    error = _store(tools, body, app_id, drained)
+    if error is not None:
+        log.error("backlog.not_stored", error=error)
+        drained.failed += 1
+        return True
+    tenant_id = routing.app_tenant(tools, app_id)
+    with tools.db.transaction(tenant_id) as connection:
+        letters.resolve_body(connection, tenant_id, body, now=tools.clock.now)
+    s3.delete_object(Bucket=bucket, Key=key)
+    drained.stored += 1
+    return True
 
 
 def _drain_one(tools: Tools, s3: Any, bucket: str, key: str, drained: Drained) -> None:
