@@ -235,6 +235,12 @@ class TestEnqueued:
         assert room.says(*[in_group] * together) is True
         assert room.says(*[{**text, "group_id": "G1"}] * together) is False
 
+    def test_a_file_that_went_out_from_a_phone_is_wanted_too(self, room: Room) -> None:
+        room.sends()
+        room.world.everything.execute("update messaging.media set direction = 'outbound'")
+        room.work()
+        assert room.ended() == ("stored", None, ["completed"])
+
     def test_the_reaction_is_put_in_beside_the_file(self, room: Room) -> None:
         room.says(message(room.file(), PICTURE), message(room.file(), PICTURE))
         (reaction,) = room.place.rows("scheduled_jobs", job_type="react_to_message")
@@ -375,7 +381,7 @@ class TestLater:
     def test_after_seven_days_it_is_over_and_says_why(self, room: Room) -> None:
         room.sends(error=(503, b""))
         tries = 0
-        for _ in range(200):
+        for _ in range(80):
             room.work()
             job = room.jobs()[0]
             if job["status"] != "pending":

@@ -56,13 +56,14 @@ def test_it_stands_upright_and_says_nothing_of_place_and_time() -> None:
     exif[0x0112] = 6  # the camera was turned: left is up
     exif[0x8825] = {1: "N", 2: (52.0, 30.0, 0.0)}
     exif[0x010F] = "Camera"
-    source = saved(halves((800, 400)), "JPEG", exif=exif)
+    source = saved(halves((800, 400)), "JPEG", exif=exif, icc_profile=b"Camera's colours" * 9)
     content = make_thumbnail(source)
     picture = opened(content)
     assert picture.size == (160, 320)
     red, _, blue, _ = colour(picture, 80, 20)
     assert red > blue + 100
     assert not picture.getexif()
+    assert picture.info.keys().isdisjoint({"exif", "xmp", "icc_profile"})
     assert b"Camera" not in (content or b"")
 
 

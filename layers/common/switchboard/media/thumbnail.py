@@ -38,7 +38,7 @@ def make_thumbnail(picture: BinaryIO) -> bytes | None:
             small = ImageOps.exif_transpose(opened)
             mode = "RGBA" if small.has_transparency_data else "RGB"
             out = BytesIO()
-            small.convert(mode).save(out, "WEBP", quality=75, exif=b"", icc_profile=b"", xmp=b"")
+            small.convert(mode).save(out, "WEBP", quality=75)
             return out.getvalue()
     except Exception:  # noqa: BLE001 - a decoder may raise anything; the file is none that it reads
         return None

@@ -2,7 +2,8 @@
 
 -- name: find_wanted
 -- A file still to be fetched, the number whose token opens it, and the database's time: how long
--- to wait is reckoned from it. Meta forgets an id that came in a webhook after 7 days.
+-- to wait is reckoned from it. In whichever direction: what a business sent from its own phone comes
+-- in webhooks, too.
 select f.id, f.media_type, f.wa_media_id, f.mime_type, f.sha256, f.file_name, f.error_code,
     f.created_at, coalesce(%(now)s::timestamptz, clock_timestamp()) as at,
     n.phone_number_id, n.access_token_sealed
@@ -10,7 +11,6 @@ from messaging.media as f
 left join messaging.whatsapp_accounts as n
     on n.tenant_id = f.tenant_id and n.id = f.account_id and messaging.is_number_active(n)
 where f.tenant_id = %(tenant)s and f.message_id = %(message)s and f.status = 'pending'
-    and f.direction = 'inbound'
 
 -- name: note_trouble
 update messaging.media set error_code = %(code)s, error_message = %(message)s
