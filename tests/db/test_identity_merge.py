@@ -302,7 +302,7 @@ def test_no_opt_out_is_lost_and_the_later_word_counts(place: Place, number: Numb
                     (*state, person),
                 )
             winner = merge(place, own, people)
-            times = [[s[n] for s in states if s[n] is not None] for n in (1, 2)]
+            times: list[list[Any]] = [[s[n] for s in states if s[n] is not None] for n in (1, 2)]
             assert place.rows(
                 "select opt_in_status, opted_in_at, opted_out_at from messaging.contacts"
                 " where id = %s",
