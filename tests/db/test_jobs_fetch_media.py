@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID, uuid4
@@ -33,6 +34,8 @@ from tests.meta_files import MetaFile, MetaFiles, in_base64, serving_files
 from tests.sending import Place, World
 
 BUCKET = "media"
+#: By its module's name: the package has a function of the same name.
+fetch = import_module("switchboard.media.fetch")
 ONLY = Kinds(fetch_media.KIND)
 PHONE = "4915550000001"
 
@@ -261,6 +264,33 @@ class TestOnce:
         room.work()
         assert room.objects() == before
         assert room.ended() == ("stored", None, ["completed"])
+
+    @pytest.mark.parametrize("after", ["find_media", "download", "make_thumbnail", "_Errand._keep"])
+    def test_a_run_that_is_cut_short_anywhere_comes_again(
+        self, room: Room, monkeypatch: pytest.MonkeyPatch, after: str
+    ) -> None:
+        """Cut after the address is known, after the bytes came, after each object lies in S3."""
+        room.sends()
+        message_id = UUID(room.jobs()[0]["args"]["message_id"])
+        with monkeypatch.context() as patch:
+            target: Any = fetch
+            *owners, name = after.split(".")
+            for owner in owners:
+                target = getattr(target, owner)
+            real = getattr(target, name)
+
+            def cut(*args: Any, **how: Any) -> Any:
+                real(*args, **how)
+                raise KeyboardInterrupt
+
+            patch.setattr(target, name, cut)
+            with pytest.raises(KeyboardInterrupt):
+                fetch_media.run(room.context(), FetchMedia(message_id=message_id))
+        assert room.row()["status"] == "pending"
+        room.work()
+        assert room.ended() == ("stored", None, ["completed"])
+        assert len(room.objects()) == 2
+        assert room.object(room.row()["s3_key"])["Body"].read() == PICTURE
 
     def test_the_second_to_settle_changes_nothing(self, room: Room) -> None:
         room.sends()
