@@ -13,6 +13,7 @@ import pytest
 from functions.manage import app
 from switchboard.access import SCOPES
 from switchboard.kernel.arguments import LIMIT
+from tests import api_document
 from tests.databases import ClonedDatabase
 from tests.managing import START, Desk, desk_of
 
@@ -211,3 +212,21 @@ def test_a_dead_letter_is_listed_shown_and_replayed(desk: Desk) -> None:
     assert status == 202
     assert isinstance(made["job_id"], int)
     assert desk.call("POST /v1/dead-letters/replay", body={})[0] == 422
+
+
+def test_what_is_answered_has_the_members_that_the_document_names(desk: Desk) -> None:
+    ids = fill(desk)
+    schemas = api_document.document()["components"]["schemas"]
+    checked = 0
+    for route, told in api_document.OPERATIONS.items():
+        name = told.answers.removesuffix("[]")
+        shown = {"Contact", "Conversation", "Message", "Media", "Letter"}
+        if route not in ROUTES or name not in shown:
+            continue
+        given = [ids[resource_of(route)]] if "{id}" in route else []
+        document = desk.ok(route, *given, body=BODIES.get(route))
+        rows = document["data"] if told.answers.endswith("[]") else [document]
+        for row in rows:
+            checked += 1
+            assert row.keys() == schemas[name]["properties"].keys(), route
+    assert checked >= 18
