@@ -49,6 +49,9 @@ _PASSING = (
 _TRIES = 4
 #: Seconds after which passing trouble is not tried again: the function must answer before its end.
 _TRY_FOR_S = 3.5
+#: Items of one statement, which has 3 s: Meta sends up to 1,000 updates in a body, but any number
+#: of messages of a history.
+_AT_ONCE = 1_000
 #: The link is gone, the server refuses, is full, or has become a replica.
 _AWAY = (psycopg.OperationalError, pg.ReadOnlySqlTransaction)
 #: How often contacts are merged for one body before it goes to the backlog.
@@ -120,10 +123,12 @@ def _store(tools: Tools, body: bytes, app_id: str | None) -> Stored:
                     _letter(item, "unknown_number" if bound or not owner else "another_app")
                 )
         if known:
-            for taken in _take(tools, tenant_id, known, letters, until):
-                stored.nudge = stored.nudge or taken.nudge
-                counts[0] += taken.messages
-                counts[1] += taken.events
+            for first in range(0, len(known), _AT_ONCE):
+                part = known[first : first + _AT_ONCE]
+                for taken in _take(tools, tenant_id, part, letters, until):
+                    stored.nudge = stored.nudge or taken.nudge
+                    counts[0] += taken.messages
+                    counts[1] += taken.events
         if letters:
             _keep(tools, tenant_id, letters, app_id, until)
             stored.letters += [(tenant_id, letter) for letter in letters]
