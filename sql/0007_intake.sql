@@ -294,7 +294,8 @@ $$;
 
 -- Takes the readable events of one delivery for one tenant:
 -- {"p" and "i": persons and identifiers of claim_contacts, "m": [message …], "s": [status …],
--- "e": [event of take_events …], where there are any}
+-- "e": [event of take_events …], where there are any,
+-- "w": [{"a": account, "w": Meta's id of a message that an edit or revoke names}, …], likewise}
 -- message: k id to use, a account, w Meta's id, p person's index
 --   from 0, g group, t time, ty type, c content, x metadata, cx context id, f forwarded,
 --   pv preview, n whether it counts as unread, o whether it opens the window, r whether anybody
@@ -311,6 +312,7 @@ create function messaging.take(
 declare
     v_now timestamptz := coalesce(p_now, clock_timestamp());
     v_new uuid[];
+    v_awaited uuid[];
     v_reacts boolean := false;
 begin
     messages := 0;
@@ -319,15 +321,19 @@ begin
     v_reacts := set_config('switchboard.tenant_id', p_tenant::text, true) is null;
     v_reacts := messaging.hold_contacts(p_tenant) is null;
     if jsonb_array_length(p_doc -> 'm') = 1 and jsonb_array_length(p_doc -> 's') = 0
-        and not p_doc ? 'e'
+        and not p_doc ?| array['e', 'w']
     then
         v_reacts := messaging.take_message(p_tenant, p_doc, p_doc -> 'm' -> 0, v_now);
         messages := (v_reacts is not null)::integer;
     else
-        v_new := messaging.claim_keys(p_tenant, p_doc, v_now);
+        select k.new, k.awaited into v_new, v_awaited
+        from messaging.claim_keys(p_tenant, p_doc, v_now) as k;
         if v_new is not null then
             messages := cardinality(v_new);
             v_reacts := messaging.take_messages(p_tenant, p_doc, v_new, v_now);
+        end if;
+        if v_awaited is not null then
+            perform messaging.apply_changes(p_tenant, v_awaited, v_now);
         end if;
         if jsonb_array_length(p_doc -> 's') > 0 then
             events := messaging.take_statuses(p_tenant, p_doc -> 's', v_now);
@@ -353,10 +359,13 @@ $$;
 
 -- Keys decide what is new. A status whose message is known needs no lock: a key that has its
 -- message keeps it. One whose message is not here locks the key row, so that whoever brings the
--- message waits for us or we for it, and the second of the two applies the event.
--- Returns the ids of the messages that are new; null when there are none.
-create function messaging.claim_keys(p_tenant uuid, p_doc jsonb, p_now timestamptz)
-    returns uuid[]
+-- message waits for us or we for it, and the second of the two applies the event. So with the
+-- messages that edits and revokes name ("w").
+-- Returns the ids of the messages that are new, and those among them whose key was there already:
+-- something may wait for them. Null when there are none.
+create function messaging.claim_keys(
+    p_tenant uuid, p_doc jsonb, p_now timestamptz, out new uuid[], out awaited uuid[]
+)
     language sql
     set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
     begin atomic
@@ -365,7 +374,11 @@ create function messaging.claim_keys(p_tenant uuid, p_doc jsonb, p_now timestamp
         from (
             select m.a, m.w, m.k from jsonb_to_recordset(p_doc -> 'm') as m(a uuid, w text, k uuid)
             union all
-            select s.a, s.w, null from jsonb_to_recordset(p_doc -> 's') as s(a uuid, w text)
+            select s.a, s.w, null
+            from (select s.a, s.w from jsonb_to_recordset(p_doc -> 's') as s(a uuid, w text)
+                union all
+                select n.a, n.w from jsonb_to_recordset(p_doc -> 'w') as n(a uuid, w text)
+            ) as s(a, w)
             where not exists (select from messaging.message_keys as known
                 where known.account_id = s.a and known.wa_message_id = s.w
                     and known.message_id is not null)
@@ -378,9 +391,10 @@ create function messaging.claim_keys(p_tenant uuid, p_doc jsonb, p_now timestamp
         order by wanted.a, wanted.w
         on conflict (account_id, wa_message_id) do update set message_id = excluded.message_id
             where k.message_id is null
-        returning k.message_id
+        returning k.message_id, k.xmax <> 0 as awaited
     )
-    select array_agg(c.message_id) from claimed as c where c.message_id is not null;
+    select array_agg(c.message_id), array_agg(c.message_id) filter (where c.awaited)
+    from claimed as c where c.message_id is not null;
     end;
 
 -- Finds or makes the conversation of each arrival and returns the conversations' ids in the
@@ -443,6 +457,7 @@ declare
     v_messages uuid[];
     v_effects jsonb;
     v_files uuid[];
+    v_spam uuid[];
 begin
     -- A time more than 5 minutes ahead counts as receipt.
     select array_agg(row(m.k, m.a, m.w, v_contacts[m.p + 1], m.g,
@@ -485,7 +500,12 @@ begin
                 then t.preview else c.last_message_preview end,
             last_message_direction = case when messaging.shows(t.newest_at, t.key, c.last_message_at, c.last_message_key)
                 then 'inbound' else c.last_message_direction end,
-            status = case when c.status in ('resolved', 'closed') then 'open' else c.status end,
+            -- Only what a person says brings a thread back; spam stays where it is.
+            status = case when t.unread > 0 and c.status in ('resolved', 'closed')
+                then 'open' else c.status end,
+            closed_at = case when t.unread = 0 or c.status not in ('resolved', 'closed')
+                then c.closed_at end,
+            archived_at = case when t.unread = 0 or c.status = 'spam' then c.archived_at end,
             updated_at = p_now
         from (
             select a.thread, count(*) filter (where a.unread) as unread, count(*) as messages,
@@ -495,6 +515,7 @@ begin
             from arrived as a group by a.thread order by a.thread
         ) as t
         where c.tenant_id = p_tenant and c.id = t.thread
+        returning c.id, c.status
     ), stored as (
         insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id,
             contact_id, wa_message_id, wa_context_id, direction, origin, message_type, content,
@@ -512,11 +533,12 @@ begin
         from arrived as a where a.media is not null order by a.id
     )
     select array_agg(a.thread) filter (where a.reacts), array_agg(a.id) filter (where a.reacts),
+        array(select t.id from summed as t where t.status = 'spam'),
         jsonb_agg(jsonb_build_object('m', a.id, 'a', a.account_id, 'v', a.thread, 'c', a.contact_id,
             'w', a.wa_message_id, 'cx', a.wa_context_id, 'at', a.at, 'fx', a.effects))
             filter (where a.effects is not null),
         array_agg(a.id order by a.id) filter (where a.media is not null)
-    into v_conversations, v_messages, v_effects, v_files
+    into v_conversations, v_messages, v_spam, v_effects, v_files
     from arrived as a;
     if v_effects is not null then
         perform messaging.apply_effects(p_tenant, v_effects, p_now);
@@ -525,6 +547,10 @@ begin
         insert into messaging.scheduled_jobs (tenant_id, job_type, args, scheduled_for, created_at)
         select p_tenant, 'fetch_media', jsonb_build_object('message_id', f.id), p_now, p_now
         from unnest(v_files) as f(id);
+    end if;
+    if v_spam <> '{}' then
+        select array_agg(r.thread), array_agg(r.id) into v_conversations, v_messages
+        from unnest(v_conversations, v_messages) as r(thread, id) where r.thread <> all (v_spam);
     end if;
     -- Not one OR of the two: it need not look at its other side.
     if v_messages is not null
@@ -552,15 +578,24 @@ declare
     v_conversation uuid;
     v_index integer;
     v_other uuid;
+    v_awaited boolean;
+    v_status text;
     v_new boolean;
 begin
     insert into messaging.message_keys as k
         (tenant_id, account_id, wa_message_id, message_id, created_at)
     values (p_tenant, v_account, v_key, v_id, p_now)
     on conflict (account_id, wa_message_id) do update set message_id = excluded.message_id
-        where k.message_id is null;
+        where k.message_id is null
+    returning k.xmax <> 0 into v_awaited;
     if not found then
         return null;
+    end if;
+    if v_awaited then
+        -- Something named it before it came.
+        v_new := messaging.take_messages(p_tenant, p_doc, array[v_id], p_now);
+        perform messaging.apply_changes(p_tenant, array[v_id], p_now);
+        return v_new;
     end if;
 
     -- The usual person: known by each identifier given, with a profile that is newer or the same.
@@ -614,10 +649,15 @@ begin
             then m ->> 'pv' else c.last_message_preview end,
         last_message_direction = case when messaging.shows(v_at, v_key, c.last_message_at, c.last_message_key)
             then 'inbound' else c.last_message_direction end,
-        status = case when c.status in ('resolved', 'closed') then 'open' else c.status end,
+        -- Only what a person says brings a thread back; spam stays where it is.
+        status = case when (m ->> 'n')::boolean and c.status in ('resolved', 'closed')
+            then 'open' else c.status end,
+        closed_at = case when not (m ->> 'n')::boolean or c.status not in ('resolved', 'closed')
+            then c.closed_at end,
+        archived_at = case when not (m ->> 'n')::boolean or c.status = 'spam' then c.archived_at end,
         updated_at = p_now
     where c.tenant_id = p_tenant and c.account_id = v_account and c.contact_id = v_contact
-    returning c.id into v_conversation;
+    returning c.id, c.status into v_conversation, v_status;
     if not found then
         -- Their first message to this number.
         return messaging.take_messages(p_tenant, p_doc, array[v_id], p_now);
@@ -645,7 +685,7 @@ begin
             'a', v_account, 'v', v_conversation, 'c', v_contact, 'w', v_key, 'cx', m ->> 'cx',
             'at', v_at, 'fx', m -> 'fx')), p_now);
     end if;
-    if not (m ->> 'r')::boolean then
+    if not (m ->> 'r')::boolean or v_status = 'spam' then
         return m -> 'md' is not null;
     end if;
     insert into messaging.scheduled_jobs as j

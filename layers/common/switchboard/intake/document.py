@@ -12,17 +12,33 @@ from uuid import UUID
 
 import orjson
 
-from switchboard.intake.effects import EFFECTS
+from switchboard.intake.effects import EFFECTS, Effect
 from switchboard.intake.identity import KINDS, Change, Identifier, changes_of, identifiers_of
-from switchboard.whatsapp.webhook import Event, Media, Message, Reaction, Status
+from switchboard.whatsapp.webhook import (
+    Edit,
+    Event,
+    Media,
+    Message,
+    Payload,
+    Reaction,
+    Revoke,
+    Status,
+    Unsupported,
+    context_of,
+)
 from switchboard.whatsapp.webhook.preview import preview
 
-#: Types that are about a message or a chat and no message themselves: they add nothing to read.
+#: Types that are about a message or a chat and no message themselves: they add nothing to read, and
+#: bring back no thread that was resolved, closed or archived.
 _UNCOUNTED = frozenset({"reaction", "system", "edit", "revoke", "request_welcome"})
 #: Types that do not open the 24-hour window (Cloud API, customer service windows).
 _WINDOWLESS = frozenset({"system", "edit", "revoke"})
 #: Types that nothing reacts to.
 _SILENT = frozenset({"system", "edit", "revoke", "unsupported", "unknown"})
+#: What is done to a message is stored as an answer to it.
+_CHANGES = (Reaction, Edit, Revoke)
+#: Payload -> the effects that look at it, found when the first of its class comes.
+_EFFECTS: dict[type[Payload], tuple[Effect, ...]] = {}
 
 
 def build(
@@ -36,10 +52,13 @@ def build(
     messages = []
     statuses = []
     events = []
+    named = []
     for item, account in items:
         if isinstance(item, Message):
             people.add(item)
             messages.append(_message(item, account, new_id))
+            if isinstance(item.payload, Edit | Revoke):
+                named.append({"a": account, "w": item.payload.message_id})
         elif isinstance(item, Status):
             statuses.append(_status(item, account))
         else:
@@ -52,11 +71,14 @@ def build(
         document["x"] = changes
     if events:
         document["e"] = events
+    if named:
+        document["w"] = named
     return orjson.dumps(document).decode()
 
 
 def _message(message: Message, account: UUID | None, new_id: Callable[[], UUID]) -> dict[str, Any]:
     kind = message.type
+    payload = message.payload
     document: dict[str, Any] = {
         "k": new_id(),
         "a": account,
@@ -67,18 +89,19 @@ def _message(message: Message, account: UUID | None, new_id: Callable[[], UUID])
         "pv": preview(message),
         "n": kind not in _UNCOUNTED,
         "o": kind not in _WINDOWLESS and message.group_id is None,
-        "r": kind not in _SILENT and message.group_id is None,
+        "r": kind not in _SILENT
+        and message.group_id is None
+        and not isinstance(payload, Unsupported),
     }
-    payload = message.payload
-    context = payload.message_id if isinstance(payload, Reaction) else message.context_id
+    context = payload.message_id if isinstance(payload, _CHANGES) else message.context_id
     if context is not None:
         document["cx"] = context
     if message.group_id is not None:
         document["g"] = message.group_id
     if message.extra:
         document["x"] = message.extra
-        said = message.extra.get("context")
-        if isinstance(said, dict) and (said.get("forwarded") or said.get("frequently_forwarded")):
+        said = context_of(message.extra)
+        if said is not None and said.forwarded:
             document["f"] = True
     if isinstance(payload, Media):
         document["md"] = {
@@ -90,11 +113,23 @@ def _message(message: Message, account: UUID | None, new_id: Callable[[], UUID])
             "caption": payload.caption,
         }
     effects = {
-        effect.name: detail for effect in EFFECTS if (detail := effect.of(message)) is not None
+        effect.name: detail
+        for effect in _effects_of(payload)
+        if (detail := effect.of(message)) is not None
     }
     if effects:
         document["fx"] = effects
     return document
+
+
+def _effects_of(payload: Payload) -> tuple[Effect, ...]:
+    kind = type(payload)
+    found = _EFFECTS.get(kind)
+    if found is None:
+        found = _EFFECTS[kind] = tuple(
+            effect for effect in EFFECTS if effect.payloads is None or kind in effect.payloads
+        )
+    return found
 
 
 def _event(event: Event, account: UUID | None) -> dict[str, Any]:

@@ -26,7 +26,16 @@ from switchboard.whatsapp.webhook.items import (
     Status,
     Unhandled,
 )
-from switchboard.whatsapp.webhook.payloads import READERS, TYPES, Odd, Payload, Unknown
+from switchboard.whatsapp.webhook.payloads import (
+    BARE,
+    LISTS,
+    READERS,
+    TYPES,
+    Odd,
+    Payload,
+    Unknown,
+    Unsupported,
+)
 from switchboard.whatsapp.webhook.payloads._read import Object
 
 LONGEST_WORD = 100
@@ -195,31 +204,27 @@ class _Reader:
         kind = FIELDS.of(field, value) if type(value) is dict else None
         if kind is None or type(value) is not dict:
             self._unhandled(waba_id, number, field, change, time)
-        elif self._suspect and (problem := unfit(change)) is not None:
-            self._malformed(
-                waba_id,
-                self._address_id(number),
-                problem,
-                change,
-                body_of(waba_id, change, time),
-            )
-        else:
-            read = Change(waba_id, self._address_id(number), field, value, time)
+            return
+        problem = unfit(change) if self._suspect else None
+        read = Change(waba_id, self._address_id(number), field, value, time)
+        items: list[Item] = []
+        if problem is None or (kind.is_apart and not has_infinite(change)):
             try:
                 items = list(kind.read(read))
             except Odd as odd:
-                self._malformed(
-                    waba_id,
-                    read.phone_number_id,
-                    str(odd),
-                    change,
-                    body_of(waba_id, change, time),
-                )
-                return
-            if items:
-                self.items += items
-            else:  # an empty list, say: kept, for nobody knows what it means
-                self._unhandled(waba_id, number, field, change, time)
+                problem = problem or str(odd)
+            else:
+                if items and problem is not None:
+                    self.items += map(_fit_item, items)
+                    return
+        if problem is not None:
+            self._malformed(
+                waba_id, read.phone_number_id, problem, change, body_of(waba_id, change, time)
+            )
+        elif items:
+            self.items += items
+        else:  # an empty list, say: kept, for nobody knows what it means
+            self._unhandled(waba_id, number, field, change, time)
 
     def _read_messages(
         self, change: Object, value: Object, waba_id: str | None, time: int | None
@@ -390,12 +395,10 @@ def read_messages(
 
 
 def _fit_item(item: Item) -> Item:
-    """Return an item of a change that holds what cannot be stored, as odd where it is in this one."""
+    """Return an item of a change that holds what cannot be stored: odd if it is in this one."""
     if isinstance(item, Event) and (problem := unfit(item.change) or unfit(item.detail)):
         body = body_of(item.waba_id, item.change, item.entry_time)
-        return Malformed(
-            item.waba_id, item.phone_number_id, problem, dump(item.change), dump(body)
-        )
+        return Malformed(item.waba_id, item.phone_number_id, problem, dump(item.change), dump(body))
     return item
 
 
@@ -458,16 +461,19 @@ def _read_message(
         # Else the five keys are from, id, timestamp, type and the content.
         extra = {key: part for key, part in item.items() if key not in _ENVELOPE and key != word}
     payload: Payload
-    if type(content) is dict:
+    if type(content) is dict or (type(content) is list and word in LISTS):
         payload = _payload(word, content)
     elif type(content) is list:
         payload = Unknown(word, "is not an object" if word in TYPES else None)
     else:
         if content is not None:
             extra[word] = content
-        payload = Unknown(word, "is missing or not an object" if word in TYPES else None)
+        payload = _without_content(word, is_there=content is not None)
         content = {}
-    if type(payload) is Unknown and payload.reason is not None:
+    if type(payload) is Unsupported or (type(payload) is Unknown and "errors" in item):
+        # Meta's reason stands beside the object it could not give.
+        payload = Unsupported.of_message(word, item)
+    elif type(payload) is Unknown and payload.reason is not None:
         extra["unreadable"] = f"{word}: {payload.reason}"
 
     context = item.get("context")
@@ -488,24 +494,38 @@ def _read_message(
     )
 
 
-def _payload(word: str, content: Object) -> Payload:
+def _payload(word: str, content: Any) -> Payload:
     part: Any = content
     if word == "interactive":
         kind = content.get("type")
+        reader = READERS.get(f"interactive.{kind}")
+        if reader is None:
+            # Old samples of address messages say `interactive` where they mean nfm_reply.
+            kind = next((key for key in content if f"interactive.{key}" in READERS), kind)
+            reader = READERS.get(f"interactive.{kind}")
         if type(kind) is not str:
             return Unknown(word, "type is missing or not a string")
-        reader = READERS.get(f"interactive.{kind}")
         part = content.get(kind)
+        if type(part) is not dict and reader is not None:
+            return Unknown(word, "the object named by its type is missing")
     else:
         reader = READERS.get(word)
     if reader is None:
         return Unknown(word)
-    if type(part) is not dict:
-        return Unknown(word, "the object named by its type is missing")
     try:
         return reader(word, part)
     except Odd as odd:
         return Unknown(word, str(odd))
+
+
+def _without_content(word: str, *, is_there: bool) -> Payload:
+    """Return the payload of a message without an object of its type; `is_there`: but of another."""
+    if word in BARE and not is_there:
+        return READERS[word](word, {})
+    if word == "interactive" and not is_there:
+        # So Meta tells of an interactive kind that the webhook's version does not have.
+        return Unsupported(word, None, ())
+    return Unknown(word, "is missing or not an object" if word in TYPES else None)
 
 
 def _type_of(item: Object) -> str:

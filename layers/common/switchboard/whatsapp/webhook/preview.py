@@ -6,9 +6,14 @@ from switchboard.whatsapp.webhook.items import Message
 from switchboard.whatsapp.webhook.payloads import (
     Button,
     ButtonReply,
+    Card,
+    Contacts,
+    Edit,
     ListReply,
     Location,
     Media,
+    NfmReply,
+    Order,
     Reaction,
     Text,
 )
@@ -32,6 +37,13 @@ def preview(message: Message) -> str:
             shown = name or ""
         case Reaction(emoji=emoji):
             shown = emoji or ""
+        case NfmReply(body=text) | Order(text=text):
+            shown = text or ""
+        case Contacts(cards=(Card(name=name), *_)):
+            shown = name or ""
+        case Edit(content=content):
+            new = content.get("body") or content.get("caption")
+            shown = new if isinstance(new, str) else ""
         case _:
             shown = ""
     return (shown or f"[{message.type}]")[:_LONGEST]

@@ -34,13 +34,16 @@ class Field:
     `read` gives the items of one change: nothing of it is left out, what is odd is `odd(…)`. Where
     the whole change is of a shape that is not Meta's it raises `Odd`. `is_mine` recognises a value
     of this field under another field's name (Meta's own samples carry wrong ones). `events` are the
-    kinds of events it may give: each is a function `event_<kind>` in sql/.
+    kinds of events it may give: each is a function `event_<kind>` in sql/. `is_apart` says that
+    each event carries a change of its own: where the whole holds what cannot be stored, only the
+    events that hold it are odd.
     """
 
     name: str
     read: Callable[[Change], Iterable[Item]]
     events: tuple[str, ...] = ()
     is_mine: Callable[[Object], bool] = lambda _: False
+    is_apart: bool = False
 
 
 def event(

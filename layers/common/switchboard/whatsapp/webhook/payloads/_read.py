@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from switchboard.kernel.errors import SwitchboardError
@@ -45,3 +46,46 @@ def number_between(content: Object, key: str, low: float, high: float) -> float:
     if not low <= value <= high:
         raise Odd(f"{key} is out of range")
     return float(value)
+
+
+def seconds(content: Object, key: str) -> int | None:
+    """Return the Unix seconds under `key`, a number or digits; None where it is missing or null."""
+    value = content.get(key)
+    if value is None:
+        return None
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 10:
+        value = int(value)
+    if type(value) is not int or not 0 <= value < 10**10:
+        raise Odd(f"{key} is no time in Unix seconds")
+    return value
+
+
+def whole(content: Object, key: str) -> int:
+    """Return the whole number from 0 to a thousand million under `key`; digits will do."""
+    value = content.get(key)
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) <= 10:
+        value = int(value)
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= 10**9:
+        raise Odd(f"{key} is {'missing' if value is None else 'no whole number in range'}")
+    return value
+
+
+def amount(content: Object, key: str) -> Decimal | None:
+    """Return the amount of money under `key`, a number or its digits; None where it is missing.
+
+    Meta writes a JSON number: the shortest decimal that reads as the same float is what was sent.
+    """
+    value = content.get(key)
+    if value is None:
+        return None
+    if type(value) not in {int, float, str}:
+        raise Odd(f"{key} is not a number")
+    try:
+        found = Decimal(str(value))
+    except InvalidOperation:
+        raise Odd(f"{key} is not a number") from None
+    if not (found.is_finite() and 0 <= found < 10**12 and int(found.as_tuple().exponent) >= -12):
+        raise Odd(f"{key} is out of range")
+    return found
