@@ -42,7 +42,7 @@ def main() -> int:
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     # Children (spawned processes) find the packages as pytest does.
     os.environ["PYTHONPATH"] = f"{ROOT}:{ROOT / 'layers/common'}"
-    _describe()
+    describe("bench")
     figures = []
     folder = Path(tempfile.mkdtemp(prefix="switchboard-bench-"))
     folder.chmod(0o711)
@@ -68,7 +68,8 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def _describe() -> None:
+def describe(name: str) -> None:
+    """Print what is measured: commit, Python, machine."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=ROOT,
@@ -77,7 +78,7 @@ def _describe() -> None:
         check=False,
     ).stdout.strip()
     print(
-        f"bench: commit {commit or 'unknown'}, Python {platform.python_version()},"
+        f"{name}: commit {commit or 'unknown'}, Python {platform.python_version()},"
         f" {os.cpu_count()} cores, fsync on"
     )
 

@@ -17,7 +17,7 @@ import os
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -61,6 +61,17 @@ join (select *, row_number() over () - 1 as row from messaging.whatsapp_conversa
     on c.row = n %% %(contacts)s;
 insert into messaging.message_keys (tenant_id, account_id, wa_message_id, message_id)
 select tenant_id, account_id, wa_message_id, id from messaging.whatsapp_messages;
+"""
+
+#: A slot's contacts (id, conversation, phone) and messages that were accepted (id, Meta's id).
+KNOWN: LiteralString = """
+select c.id, v.id, substr(c.phone_number, 2) from messaging.contacts as c
+join messaging.whatsapp_conversations as v on v.contact_id = c.id
+where right(c.phone_number, 9)::bigint %% %(connections)s = %(slot)s order by c.phone_number
+"""
+ACCEPTED: LiteralString = """
+select id, wa_message_id from messaging.whatsapp_messages
+where direction = 'outbound' and substr(wa_message_id, 14)::bigint %% %(connections)s = %(slot)s
 """
 
 BARE_MESSAGE = """
@@ -197,7 +208,7 @@ def run(database: ClonedDatabase, only: str = "") -> list[Figure]:
             if statement.strip():
                 connection.execute(statement, values)
         connection.execute("vacuum analyze")
-        workers = [_Worker(database, slot) for slot in range(CONNECTIONS)]
+        workers = [Worker(database, slot) for slot in range(CONNECTIONS)]
         try:
             return [
                 _measure(connection, workers[: shape.connections], shape)
@@ -209,7 +220,7 @@ def run(database: ClonedDatabase, only: str = "") -> list[Figure]:
                 worker.stop()
 
 
-def _measure(connection: psycopg.Connection[Any], workers: list[_Worker], shape: Shape) -> Figure:
+def _measure(connection: psycopg.Connection[Any], workers: list[Worker], shape: Shape) -> Figure:
     rates: dict[str, list[float]] = {"ours": [], "bare": []}
     for round_ in range(shape.rounds + 1):
         order = ("ours", "bare") if round_ % 2 else ("bare", "ours")
@@ -238,15 +249,20 @@ def _measure(connection: psycopg.Connection[Any], workers: list[_Worker], shape:
     return figure
 
 
-class _Worker:
+class Worker:
     """A process with one connection of each kind, that prepares bodies untimed and then goes."""
 
-    def __init__(self, database: ClonedDatabase, slot: int) -> None:
+    def __init__(
+        self,
+        database: ClonedDatabase,
+        slot: int,
+        queries: tuple[LiteralString, ...] = (KNOWN, ACCEPTED),
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=_work,
-            args=(theirs, database.app_url, database.superuser_url, slot),
+            args=(theirs, database.app_url, database.superuser_url, slot, queries),
             daemon=True,
         )
         self._process.start()
@@ -263,7 +279,9 @@ class _Worker:
         self._process.join(5)
 
 
-def _work(pipe: Pipe, app_url: str, superuser_url: str, slot: int) -> None:
+def _work(
+    pipe: Pipe, app_url: str, superuser_url: str, slot: int, queries: tuple[LiteralString, ...]
+) -> None:
     os.environ["DATABASE_URL"] = app_url
     os.environ["META_SECRET_ARN"] = "bench"
     os.environ["LOG_LEVEL"] = "INFO"
@@ -278,7 +296,7 @@ def _work(pipe: Pipe, app_url: str, superuser_url: str, slot: int) -> None:
     secret = json.dumps({"app_secret": SECRET, "verify_token": "x"})
     tools().secrets._fetch = lambda arn, *, fresh: secret  # noqa: ARG005
     bare = psycopg.connect(superuser_url, autocommit=True, prepare_threshold=0)
-    material = _Material(bare, slot)
+    material = Material(bare, slot, queries)
     pipe.send("ready")
     sys.stdout = sink
     ready: list[Any] = []
@@ -303,21 +321,15 @@ def _work(pipe: Pipe, app_url: str, superuser_url: str, slot: int) -> None:
         pipe.send("done")
 
 
-class _Material:
+class Material:
     """Contacts and messages of one connection, each used once, and the bodies made of them."""
 
-    def __init__(self, connection: psycopg.Connection[Any], slot: int) -> None:
-        people = connection.execute(
-            "select c.id, v.id, substr(c.phone_number, 2) from messaging.contacts as c"
-            " join messaging.whatsapp_conversations as v on v.contact_id = c.id"
-            " where right(c.phone_number, 9)::bigint %% %s = %s order by c.phone_number",
-            (CONNECTIONS, slot),
-        ).fetchall()
-        sent = connection.execute(
-            "select id, wa_message_id from messaging.whatsapp_messages"
-            " where direction = 'outbound' and substr(wa_message_id, 14)::bigint %% %s = %s",
-            (CONNECTIONS, slot),
-        ).fetchall()
+    def __init__(
+        self, connection: psycopg.Connection[Any], slot: int, queries: tuple[LiteralString, ...]
+    ) -> None:
+        values = {"connections": CONNECTIONS, "slot": slot}
+        people = connection.execute(queries[0], values).fetchall()
+        sent = connection.execute(queries[1], values).fetchall()
         # Contacts and messages come round again; a status then has a later time, so is a new one.
         self._people = itertools.cycle(people)
         self._sent = ((*row, SECOND + lap) for lap in itertools.count() for row in sent)
