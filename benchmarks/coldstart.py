@@ -34,7 +34,13 @@ STARTS = 20
 SECRET = "cold-start-app-secret"
 KEY = "sb_" + "k" * 43
 #: Milliseconds allowed from the start of the process to the reply.
-ALLOWED = {"webhook": 450, "send_message": 600, "process_jobs": 600, "trigger_automation": 600}
+ALLOWED = {
+    "webhook": 450,
+    "send_message": 600,
+    "manage": 600,
+    "process_jobs": 600,
+    "trigger_automation": 600,
+}
 
 SEED = """
 insert into messaging.tenants (id, slug, name)
@@ -47,7 +53,7 @@ values ('0c000000-0000-7000-8000-000000000001', '920000000000001', '930000000000
     '+15550001111', 'Cold', 'connected', 'sealed');
 insert into messaging.api_keys (tenant_id, name, key_hash, key_prefix, scopes)
 values ('0c000000-0000-7000-8000-000000000001', 'cold', sha256('{key}'), 'sb_kkkk',
-    '{{messages:send,messages:read}}');
+    '{{messages:send,messages:read,conversations:read}}');
 """
 
 
@@ -135,6 +141,8 @@ def _event(name: str) -> dict[str, Any]:
         message = {"type": "text", "text": {"body": "hello"}}
         body = json.dumps({"from": "930000000000001", "to": "4915550002222", "message": message})
         return _request("POST /v1/messages", {"authorization": f"Bearer {KEY}"}, body)
+    if name == "manage":
+        return _request("GET /v1/conversations", {"authorization": f"Bearer {KEY}"}, "")
     return {"source": "schedule"}
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from local.faults import LocalError
 from local.made_once import MadeOnce
+from switchboard import access
 
 #: Runs one of `switchboard.admin`'s commands in the deployed stack; the answer is a JSON object.
 Administer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
-SCOPES = ["messages:send", "messages:read"]
+#: The demo's keys may do everything.
+SCOPES = list(access.SCOPES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,16 +293,21 @@ def test_nothing_is_registered_for_the_system_tenant(run: Run) -> None:
 def test_a_key_is_shown_once_and_stored_as_its_digest(
     run: Run, acme: str, database: ClonedDatabase, app: psycopg.Connection[Any]
 ) -> None:
-    made = run("key create", tenant="acme", name="orders", scopes=["messages:send", "a", "a"])
+    made = run(
+        "key create",
+        tenant="acme",
+        name="orders",
+        scopes=["messages:send", "media:read", "media:read"],
+    )
     key = made["key"]
     assert re.fullmatch(r"sb_[A-Za-z0-9_-]{43}", key)
-    assert made["row"]["scopes"] == ["a", "messages:send"]
+    assert made["row"]["scopes"] == ["media:read", "messages:send"]
     assert made["row"]["key_prefix"] == key[:11]
     digest = hashlib.sha256(key.encode()).digest()
     row = app.execute(
         "select tenant_id::text, scopes from messaging.resolve_api_key(%s)", (digest,)
     )
-    assert row.fetchall() == [(acme, ["a", "messages:send"])]
+    assert row.fetchall() == [(acme, ["media:read", "messages:send"])]
     with psycopg.connect(database.superuser_url) as link:
         stored = link.execute("select to_jsonb(k)::text from messaging.api_keys as k").fetchall()
     assert key not in str(stored)
@@ -345,7 +350,9 @@ def test_an_expired_key_and_one_of_a_disabled_tenant_open_nothing(
 
 
 def test_two_keys_never_match(run: Run, acme: str) -> None:
-    keys = {run("key create", tenant="acme", name="x", scopes=["a"])["key"] for _ in range(20)}
+    keys = {
+        run("key create", tenant="acme", name="x", scopes=["media:read"])["key"] for _ in range(20)
+    }
     assert len(keys) == 20
 
 
@@ -418,9 +425,15 @@ def test_a_disabled_app_of_a_tenant_is_resolved_by_nobody(
         ("waba create", {"tenant": "a", "waba_id": "WABA"}, "waba_id"),
         ("key create", {"tenant": "a", "name": "x", "scopes": []}, "scopes"),
         ("key create", {"tenant": "a", "name": "x", "scopes": ["Send All"]}, "scopes.0"),
+        ("key create", {"tenant": "a", "name": "x", "scopes": ["messages:sent"]}, "scopes.0"),
         (
             "key create",
-            {"tenant": "a", "name": "x", "scopes": ["a"], "expires_at": "2027-01-31T00:00:00"},
+            {
+                "tenant": "a",
+                "name": "x",
+                "scopes": ["media:read"],
+                "expires_at": "2027-01-31T00:00:00",
+            },
             "expires_at",
         ),
         (

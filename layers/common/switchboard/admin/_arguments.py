@@ -18,16 +18,24 @@ from pydantic import (
     StringConstraints,
 )
 
+from switchboard.access import SCOPES
+
 
 def _lower(text: str) -> str:
     return text.lower()
+
+
+def _known_scope(scope: str) -> str:
+    if scope not in SCOPES:
+        raise ValueError(f"is no scope; there are: {', '.join(SCOPES)}")
+    return scope
 
 
 TenantRef = Annotated[str, Field(min_length=1, description="the tenant's slug or id")]
 Text100 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Text200 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 MetaId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
-Scope = Annotated[str, StringConstraints(pattern=r"^[a-z]+([:_.-][a-z]+)*$", max_length=50)]
+Scope = Annotated[str, AfterValidator(_known_scope)]
 #: KMS seals at most 4,096 bytes.
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
 Emoji = Annotated[str, StringConstraints(max_length=16)]
@@ -180,7 +188,7 @@ class NewKey(TheTenant):
     """An API key to create."""
 
     name: Text100 = Field(description="who or what uses it")
-    scopes: list[Scope] = Field(min_length=1, description="what it may do")
+    scopes: list[Scope] = Field(min_length=1, description=f"what it may do: {', '.join(SCOPES)}")
     expires_at: AwareDatetime | None = Field(
         None, description="when it stops working, as 2027-01-31T00:00:00Z; left out: never"
     )
