@@ -36,6 +36,7 @@ create table messaging.consents (
         on delete cascade
 );
 create index consents_contact on messaging.consents (tenant_id, contact_id, scope, occurred_at);
+create index consents_recent on messaging.consents (tenant_id, created_at, id);
 -- A history: rows are added. A merge gives them the winner's id, a confirmation is noted.
 call messaging.protect('messaging.consents', 'select, insert');
 grant update (contact_id, confirmed_at) on messaging.consents to app;

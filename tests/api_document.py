@@ -15,9 +15,10 @@ from pydantic.json_schema import GenerateJsonSchema
 from functions.manage import app as manage
 from functions.send_message import app as send_message
 from switchboard.access import SCOPES
-from switchboard.inbox import contacts, conversations, media, messages
+from switchboard.inbox import consents, contacts, conversations, media, messages
 from switchboard.intake import asked
 from switchboard.outbox.request import SendRequest
+from switchboard.store.consents import Consent
 from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
 from switchboard.store.letters import Letter
@@ -59,6 +60,16 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "PATCH /v1/contacts/{id}": Operation(
         "Change the members that are given; null clears", "Contact", body=contacts.ContactChange
+    ),
+    "GET /v1/consents": Operation(
+        "List what people have agreed to and taken back, the newest recorded first",
+        "Consent[]",
+        consents.ConsentFilter,
+    ),
+    "POST /v1/consents": Operation(
+        "Record what a person said elsewhere; the opt-in state follows the newest statement",
+        "Consent",
+        body=consents.NewConsent,
     ),
     "GET /v1/conversations": Operation(
         "List conversations, the newest message first",
@@ -230,6 +241,7 @@ def _schemas() -> Json:
         for member in made[name]["properties"].values():
             member.pop("default", None)
     shown: dict[str, type[Any]] = {
+        "Consent": Consent,
         "Contact": Contact,
         "Conversation": Conversation,
         "Media": Media,

@@ -31,6 +31,7 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/conversations/{id}": {"is_pinned": True},
     "PATCH /v1/contacts/{id}": {"name": "Mine now"},
     "POST /v1/dead-letters/replay": {"since": "2020-01-01T00:00:00Z"},
+    "POST /v1/consents": {"contact_id": str(UUID(int=9)), "state": "given", "wording": "form"},
 }
 
 
@@ -62,6 +63,12 @@ def fill(desk: Desk) -> dict[str, str]:
         (desk.place.tenant_id, hashlib.sha256(body).digest(), body),
     )
     (letter,) = desk.place.rows("webhook_dead_letters")
+    desk.world.everything.execute(
+        "insert into messaging.consents (tenant_id, contact_id, scope, state, source,"
+        " statement_sha256, occurred_at) values (%s, %s, 'messages', 'given', 'api',"
+        " sha256('x'), now())",
+        (desk.place.tenant_id, message["contact_id"]),
+    )
     return {
         "contacts": str(message["contact_id"]),
         "conversations": str(message["conversation_id"]),
@@ -79,12 +86,12 @@ def rows_of(desk: Desk) -> dict[str, Any]:
     tables = ("contacts", "whatsapp_conversations", "whatsapp_messages", "media")
     return {
         table: sorted(desk.place.rows(table), key=lambda row: str(row["id"]))
-        for table in (*tables, "webhook_dead_letters", "scheduled_jobs")
+        for table in (*tables, "webhook_dead_letters", "scheduled_jobs", "consents")
     }
 
 
 def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
-    assert {"contacts", "conversations", "media", "dead_letters"} <= set(app.RESOURCES)
+    assert {"consents", "contacts", "conversations", "media", "dead_letters"} <= set(app.RESOURCES)
     for resource in app.RESOURCES:
         for route in app.routes(resource):
             assert resource_of(route) == resource
@@ -106,6 +113,8 @@ def test_a_second_tenant_sees_and_changes_nothing(desk: Desk) -> None:
             assert given[0] not in str(document)
         elif route in LISTS:
             assert (status, document) == (200, {"data": [], "next_cursor": None}), route
+        elif route == "POST /v1/consents":  # of a contact that is not this tenant's
+            assert status == 404, document
         else:
             assert status == 202, (route, document)
     after = rows_of(desk)
@@ -220,8 +229,8 @@ def test_what_is_answered_has_the_members_that_the_document_names(desk: Desk) ->
     checked = 0
     for route, told in api_document.OPERATIONS.items():
         name = told.answers.removesuffix("[]")
-        shown = {"Contact", "Conversation", "Message", "Media", "Letter"}
-        if route not in ROUTES or name not in shown:
+        shown = {"Consent", "Contact", "Conversation", "Message", "Media", "Letter"}
+        if route not in ROUTES or name not in shown or route == "POST /v1/consents":
             continue
         given = [ids[resource_of(route)]] if "{id}" in route else []
         document = desk.ok(route, *given, body=BODIES.get(route))

@@ -30,3 +30,36 @@ where k.tenant_id = %(tenant)s and k.id = n.id and n.message_id = any (%(message
             and (t.at is null or s.occurred_at > t.at
                 or (s.occurred_at = t.at and s.state = 'withdrawn')))
 returning k.id, k.state, k.language, c.locale, c.phone_number
+
+-- name: record
+-- The same statement again is the row that is there. Nothing is agreed to in the future.
+insert into messaging.consents (tenant_id, contact_id, scope, state, source, wording,
+    statement_sha256, occurred_at, created_at)
+values (%(tenant)s, %(contact)s, 'messages', %(state)s, 'api', %(wording)s,
+    sha256(convert_to(%(statement)s::uuid::text, 'UTF8')),
+    least(%(occurred_at)s::timestamptz, coalesce(%(now)s::timestamptz, clock_timestamp())),
+    coalesce(%(now)s::timestamptz, clock_timestamp()))
+on conflict (tenant_id, statement_sha256) do update set confirmed_at = consents.confirmed_at
+returning id, contact_id, scope, state, source, wording, language, account_id, message_id,
+    occurred_at, created_at, confirmed_at
+
+-- name: apply
+select messaging.apply_consents(%(tenant)s, array[%(contact)s::uuid],
+    coalesce(%(now)s::timestamptz, clock_timestamp()))
+
+-- name: list_all
+select id, contact_id, scope, state, source, wording, language, account_id, message_id,
+    occurred_at, created_at, confirmed_at
+from messaging.consents
+where tenant_id = %(tenant)s
+    and (created_at, id) < (%(before)s::timestamptz, %(before_id)s::uuid)
+order by created_at desc, id desc limit %(limit)s
+
+-- name: list_of_contact
+-- As many as a person has ever said: few enough to sort.
+select id, contact_id, scope, state, source, wording, language, account_id, message_id,
+    occurred_at, created_at, confirmed_at
+from messaging.consents
+where tenant_id = %(tenant)s and contact_id = %(contact)s
+    and (created_at, id) < (%(before)s::timestamptz, %(before_id)s::uuid)
+order by created_at desc, id desc limit %(limit)s

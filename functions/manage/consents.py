@@ -1,0 +1,27 @@
+"""/v1/consents: what people have agreed to and taken back."""
+
+from __future__ import annotations
+
+from switchboard.access import Caller, Guarded
+from switchboard.inbox import consents
+from switchboard.kernel.arguments import LIMIT, read, read_query
+from switchboard.kernel.http import Request, Response, reply
+from switchboard.tools import Tools
+
+
+def get_consents(tools: Tools, caller: Caller, request: Request) -> Response:
+    """List statements."""
+    wanted = read_query(consents.ConsentFilter, request.query)
+    return reply(200, consents.list_consents(tools, caller.tenant_id, wanted))
+
+
+def post_consent(tools: Tools, caller: Caller, request: Request) -> Response:
+    """Record a statement that was made elsewhere."""
+    new = read(consents.NewConsent, request.json(LIMIT))
+    return reply(200, consents.record_consent(tools, caller.tenant_id, new))
+
+
+ROUTES = {
+    "GET /v1/consents": Guarded("consents:read", get_consents),
+    "POST /v1/consents": Guarded("consents:write", post_consent),
+}
