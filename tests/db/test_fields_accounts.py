@@ -398,6 +398,27 @@ def test_one_odd_part_costs_itself_only(place: Place) -> None:
     assert (reason, len(odd)) == ("malformed", 2)
 
 
+def test_what_cannot_be_stored_costs_its_own_part_only(place: Place) -> None:
+    number = place.number()
+    events_of_two = [{"event_name": "Purchase"}, {"event_name": "LeadSubmitted", "x": "\0"}]
+    value = {"automatic_events": events_of_two}
+    body = body_of([entry(number, "automatic_events", value, metadata=True)])
+    assert place.usual.post(body) == 200
+    assert [event for _, event, _ in events(place)] == ["Purchase"]
+    assert [(reason, len(odd)) for (_, reason), odd in place.letters().items()] == [
+        ("malformed", 1)
+    ]
+
+
+def test_a_handover_finds_its_number_without_metadata_and_without_an_account(place: Place) -> None:
+    number = place.number()
+    (told,) = payload("messaging_handovers", place, number)
+    del told["id"]
+    post(place, told)
+    assert events(place) == [("messaging_handovers", "control_passed", True)]
+    assert place.one("select waba_id from messaging.whatsapp_account_events") == number.waba_id
+
+
 def test_an_account_we_do_not_know_waits_in_the_system_and_can_be_replayed(place: Place) -> None:
     number = place.number()
     stranger = Number(number.tenant_id, uuid4(), "299999999999999", "3")

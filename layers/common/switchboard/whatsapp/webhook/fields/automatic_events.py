@@ -31,4 +31,4 @@ def _read(change: Change) -> Iterable[Item]:
             yield odd(change, part, str(problem))
 
 
-KIND = Field(name=NAME, read=_read, events=("account_event",))
+KIND = Field(name=NAME, read=_read, events=("account_event",), is_apart=True)

@@ -50,4 +50,4 @@ def _read(change: Change) -> Iterable[Item]:
     return read_groups(change, NAME, _news)
 
 
-KIND = Field(name=NAME, read=_read, events=(GROUP, "account_event"))
+KIND = Field(name=NAME, read=_read, events=(GROUP, "account_event"), is_apart=True)

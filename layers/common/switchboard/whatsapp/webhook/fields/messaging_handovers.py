@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from switchboard.whatsapp.storable import is_id
 from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field
 from switchboard.whatsapp.webhook.fields._told import optional_object, phone_forms, told, word
@@ -19,15 +20,11 @@ def _read(change: Change) -> Iterable[Item]:
     value = change.value
     event = word(value, "type")
     ours = optional_object(value, "recipient") or {}
-    yield told(
-        change,
-        "account_event",
-        NAME,
-        event,
-        at=seconds(value.get("timestamp")),
-        number=str(ours.get("phone_number_id")),
-        phones=phone_forms(ours),
-    )
+    if is_id(ours.get("phone_number_id")):
+        # These values have no metadata: they name their number themselves.
+        change = change._replace(phone_number_id=ours["phone_number_id"])
+    at = seconds(value.get("timestamp"))
+    return [told(change, "account_event", NAME, event, at=at, phones=phone_forms(ours))]
 
 
 KIND = Field(name=NAME, read=_read, events=("account_event",))

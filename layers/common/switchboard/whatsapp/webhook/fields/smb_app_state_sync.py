@@ -58,4 +58,4 @@ def _entry(change: Change, part: Object) -> Event:
     )
 
 
-KIND = Field(name=NAME, read=_read, events=("address_book", "account_event"))
+KIND = Field(name=NAME, read=_read, events=("address_book", "account_event"), is_apart=True)

@@ -53,4 +53,4 @@ def _of(message: Object, people: list[Any]) -> list[Any]:
     ]
 
 
-KIND = Field(name=NAME, read=_read, events=("account_event",))
+KIND = Field(name=NAME, read=_read, events=("account_event",), is_apart=True)
