@@ -157,6 +157,17 @@ def test_a_changed_number_and_messages_of_both_numbers_end_alike_in_every_order(
     ]
 
 
+def test_of_two_numbers_without_any_change_told_the_same_is_shown_in_every_order(
+    place: Place,
+) -> None:
+    for order in itertools.permutations((PHONE, NEXT, LAST)):
+        number = place.number()
+        for n, phone in enumerate(order):
+            post(place, pack([message(number, f"wamid.{n}", Person(phone, USER))]))
+        (contact,) = left(place, number)["contacts"]
+        assert contact[4] == f"+{LAST}"
+
+
 def test_somebody_who_takes_up_a_number_again_is_shown_with_it(place: Place) -> None:
     for order in itertools.permutations(range(3)):
         number = place.number()

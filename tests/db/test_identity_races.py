@@ -294,6 +294,23 @@ def test_a_worker_whose_job_was_given_back_writes_nothing(place: Place, number: 
     ]
 
 
+def test_who_loses_an_identifier_to_somebody_new_while_another_is_known_merges_both(
+    place: Place, number: Number
+) -> None:
+    known, hidden, both = meet(number)
+    environment = place.environment(now=NOW)
+    assert environment.post([known]) == 200
+    with psycopg.connect(place.database.app_url) as one:
+        one.execute(*taking(hidden))
+        waiter = threading.Thread(target=lambda: environment.post([both]))
+        waiter.start()
+        pids = one.info.backend_pid, environment.tools.db.connection().info.backend_pid
+        until(lambda: place.one("select %s = any (pg_blocking_pids(%s))", *pids))
+        one.commit()
+        waiter.join()
+    one_of_all(place, number, 3)
+
+
 def test_two_clients_that_show_one_person_at_once_leave_what_the_model_says(place: Place) -> None:
     delivered: list[Update] = []
     for n in range(8):
