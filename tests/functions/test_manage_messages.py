@@ -117,6 +117,34 @@ def test_a_file_is_named_by_its_message_and_shown_without_its_place(desk: Desk) 
     assert desk.call(FILE, uuid4())[0] == 404
 
 
+def test_an_address_is_signed_for_a_file_that_is_here(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "s"), ("REGION", "x-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    image = {"id": "777", "mime_type": "image/jpeg", "sha256": "abc"}
+    desk.take(
+        {
+            "from": "4915550000001",
+            "id": "wamid.I",
+            "timestamp": str(int(START.timestamp())),
+            "type": "image",
+            "image": image,
+        },
+        "4915550000001",
+    )
+    (row,) = desk.place.rows("media")
+    desk.use(media_bucket="files")
+    status, problem = desk.call(f"{FILE}/address", row["id"])
+    assert (status, problem["detail"]) == (404, "this file is not stored")
+    desk.set("media", row["id"], status="stored", s3_key="t/media/x/file")
+    made = desk.ok(f"{FILE}/address", row["id"])
+    assert "t/media/x/file" in made["address"]
+    assert "X-Amz-Signature" in made["address"]
+    assert made["expires_in"] == 300
+    assert desk.call(f"{FILE}/address", row["id"], thumbnail="true")[0] == 404
+
+
 def test_a_cursor_of_one_conversation_says_nothing_in_another(desk: Desk) -> None:
     one, two = (desk.hear(f"491555000000{n}", "a", "b") for n in (1, 2))
     cursor = desk.ok(LIST, one, limit=1)["next_cursor"]

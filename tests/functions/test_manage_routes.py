@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from functions.manage import app
+from local.ports import free_port
 from switchboard.access import SCOPES
+from switchboard.inbox import conversations
 from switchboard.kernel.arguments import LIMIT
+from switchboard.kernel.errors import Unavailable
+from switchboard.kernel.settings import Settings
+from switchboard.tools import Tools
 from tests import api_document
 from tests.databases import ClonedDatabase
 from tests.managing import START, Desk, desk_of
@@ -197,14 +203,44 @@ def test_the_iam_variants_of_the_routes_are_the_same(desk: Desk) -> None:
     assert json.loads(response["body"]) == {"data": [], "next_cursor": None}
 
 
-def test_a_lost_connection_is_made_again_and_a_database_that_is_away_is_told(desk: Desk) -> None:
-    desk.hear("4915550000001")
+def test_a_lost_connection_is_made_again(desk: Desk) -> None:
+    conversation_id = UUID(desk.hear("4915550000001"))
+
+    def cut() -> None:
+        desk.world.everything.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where usename = 'app' and datname = current_database()"
+        )
+
     assert len(desk.ok("GET /v1/conversations")["data"]) == 1
-    desk.world.everything.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where usename = 'app' and datname = current_database()"
-    )
+    cut()
     assert len(desk.ok("GET /v1/conversations")["data"]) == 1
+    # Behind the key's look-up, which has its own second try.
+    cut()
+    closed = conversations.move(desk.made, desk.place.tenant_id, conversation_id, "closed")
+    assert closed.status == "closed"
+
+
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation_id = UUID(desk.hear("4915550000001"))
+    connection = desk.made.db.connection()
+    connection.execute("set lock_timeout = '50ms'")
+    with psycopg.connect(desk.world.database.superuser_url) as other:
+        other.execute("select from messaging.whatsapp_conversations for update")
+        with pytest.raises(Unavailable):
+            conversations.move(desk.made, desk.place.tenant_id, conversation_id, "closed")
+        # Let go while the second try is waited for.
+        monkeypatch.setattr("switchboard.inbox._transaction.time.sleep", lambda _: other.rollback())
+        closed = conversations.move(desk.made, desk.place.tenant_id, conversation_id, "closed")
+    assert closed.status == "closed"
+
+
+def test_a_database_that_is_away_is_told(desk: Desk) -> None:
+    desk.made = Tools(Settings(database_url=f"postgresql://app@127.0.0.1:{free_port()}/x"))
+    status, problem = desk.call("GET /v1/conversations")
+    assert (status, problem["title"]) == (503, "Service unavailable")
 
 
 def test_a_dead_letter_is_listed_shown_and_replayed(desk: Desk) -> None:

@@ -26,6 +26,7 @@ class Contact:
     id: UUID
     name: str | None
     profile_name: str | None
+    phone_book_name: str | None
     username: str | None
     phone_number: str | None
     country_code: str | None
@@ -45,6 +46,8 @@ class Contact:
     opt_in_status: str
     opted_in_at: datetime | None
     opted_out_at: datetime | None
+    marketing_stopped_at: datetime | None
+    marketing_resumed_at: datetime | None
     last_seen_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -14,7 +14,7 @@ _SQL = queries(__package__ or "", "messages")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of a thread; `content` is Meta's object of its type."""
+    """A message of a thread; `content` is Meta's object of its type, as edits leave it."""
 
     id: UUID
     wa_message_id: str | None
@@ -35,6 +35,8 @@ class Message:
     is_forwarded: bool
     tags: list[str]
     occurred_at: datetime
+    edited_at: datetime | None
+    revoked_at: datetime | None
     accepted_at: datetime | None
     sent_at: datetime | None
     delivered_at: datetime | None
@@ -64,6 +66,7 @@ class Media:
     size_bytes: int | None
     has_thumbnail: bool
     status: str
+    error_code: str | None
     error_message: str | None
     created_at: datetime
     updated_at: datetime

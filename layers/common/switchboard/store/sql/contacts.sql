@@ -36,10 +36,11 @@ select coalesce(c.merged_into, c.id) from messaging.contacts as c
 where c.tenant_id = %(tenant_id)s and c.id = %(id)s
 
 -- name: load
-select c.id, c.name, c.profile_name, c.username, c.phone_number, c.country_code, c.email,
-    c.company, c.title, c.about, c.profile_picture_url, c.locale, c.timezone, c.tags, c.attributes,
-    c.external_user_id, c.is_business, c.is_verified, c.is_blocked, c.opt_in_status,
-    c.opted_in_at, c.opted_out_at, c.last_seen_at, c.created_at, c.updated_at,
+select c.id, c.name, c.profile_name, c.phone_book_name, c.username, c.phone_number,
+    c.country_code, c.email, c.company, c.title, c.about, c.profile_picture_url, c.locale,
+    c.timezone, c.tags, c.attributes, c.external_user_id, c.is_business, c.is_verified,
+    c.is_blocked, c.opt_in_status, c.opted_in_at, c.opted_out_at, c.marketing_stopped_at,
+    c.marketing_resumed_at, c.last_seen_at, c.created_at, c.updated_at,
     array(select jsonb_build_object('kind', i.kind, 'value', i.value)
         from messaging.contact_identifiers as i
         where i.tenant_id = c.tenant_id and i.contact_id = c.id

@@ -5,8 +5,9 @@
 -- infinity: a bound that may be absent would keep a prepared plan from starting inside the index.
 select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, m.direction,
     m.origin, m.message_type, m.content, m.metadata, m.status, m.errors, m.error_code,
-    m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.accepted_at,
-    m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at, m.created_at, m.updated_at,
+    m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.edited_at,
+    m.revoked_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at,
+    m.created_at, m.updated_at,
     (select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
             'file_name', f.file_name, 'size_bytes', f.size_bytes)
         from messaging.media as f
@@ -26,8 +27,9 @@ order by m.occurred_at desc, m.wa_message_id desc, m.id desc
 -- name: list_oldest_first
 select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, m.direction,
     m.origin, m.message_type, m.content, m.metadata, m.status, m.errors, m.error_code,
-    m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.accepted_at,
-    m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at, m.created_at, m.updated_at,
+    m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.edited_at,
+    m.revoked_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at,
+    m.created_at, m.updated_at,
     (select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
             'file_name', f.file_name, 'size_bytes', f.size_bytes)
         from messaging.media as f
@@ -50,5 +52,5 @@ select id from messaging.whatsapp_conversations where tenant_id = %(tenant_id)s 
 -- name: find_media
 select id, message_id, conversation_id, account_id, direction, media_type, wa_media_id, mime_type,
     sha256, file_name, caption, size_bytes, thumbnail_s3_key is not null as has_thumbnail, status,
-    error_message, created_at, updated_at
+    error_code, error_message, created_at, updated_at
 from messaging.media where tenant_id = %(tenant_id)s and id = %(id)s
