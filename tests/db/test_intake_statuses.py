@@ -246,6 +246,74 @@ def test_people_of_a_group_have_an_event_each_and_the_message_the_highest(place:
     assert place.rows(ROW, sent)[0][1] == "read"
 
 
+def test_a_group_message_is_shown_as_far_as_anybody_got_it_in_every_order(place: Place) -> None:
+    # One person's failure is no failure of the message once another has it.
+    steps = (("sent", ""), ("failed", "1"), ("delivered", "2"), ("read", "3"))
+    shown = set()
+    for n, order in enumerate(itertools.permutations(steps)):
+        number = place.number()
+        (sent,) = place.sent_messages(number, [f"wamid.{n}"])
+        for word, person in order:
+            place.post(ladder(number, f"wamid.{n}", word, recipient_participant_id=person or None))
+        shown.add(repr(place.rows(ROW, sent)[0][1:]))
+    assert len(shown) == 1
+    assert shown.pop().startswith("('read', 80, ")
+
+
+PRICE = {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "utility"}
+
+
+def test_what_a_message_costs_is_what_meta_said_in_every_order(place: Place) -> None:
+    until = str(SECOND + 86_400)
+    talk = {"id": "c1", "origin": {"type": "utility"}}
+    parts = [
+        ("sent", {"pricing": PRICE, "conversation": talk | {"expiration_timestamp": until}}),
+        ("delivered", {"pricing": PRICE | {"category": "marketing"}, "conversation": talk}),
+        ("read", {}),
+    ]
+    told = set()
+    for n, order in enumerate(itertools.permutations(parts)):
+        number = place.number()
+        for word, extra in order:
+            place.post(ladder(number, f"wamid.{n}", word, **extra))
+        told.add(
+            repr(
+                place.rows(
+                    "select is_billable, category, pricing_type, pricing_model, conversation_id,"
+                    " conversation_origin, conversation_expires, told_at"
+                    " from messaging.pricing_of(%s, %s, %s)",
+                    *(number.tenant_id, number.account_id, [f"wamid.{n}", "wamid.none"]),
+                )
+            )
+        )
+    price = (True, "marketing", "regular", "PMP", "c1", "utility", until, at(0))
+    assert told == {repr([price])}
+
+
+def test_a_price_without_billable_is_charged_when_it_is_regular(place: Place) -> None:
+    number = place.number()
+    prices = {"wamid.1": {"type": "regular"}, "wamid.2": {"type": "free_entry_point"}}
+    prices["wamid.3"] = {"type": "regular", "billable": False}  # type: ignore[dict-item]
+    place.post(*(status(number, name, "sent", pricing=price) for name, price in prices.items()))
+    assert place.rows(
+        "select wa_message_id, is_billable from messaging.pricing_of(%s, %s, %s) order by 1",
+        *(number.tenant_id, number.account_id, list(prices)),
+    ) == [("wamid.1", True), ("wamid.2", False), ("wamid.3", False)]
+
+
+def test_prices_are_found_by_index(place: Place) -> None:
+    number = place.number()
+    with place.usual.tools.db.transaction(number.tenant_id) as connection:
+        rows = connection.execute(
+            "explain (costs off) select * from messaging.pricing_of(%s, %s, %s)",
+            (number.tenant_id, number.account_id, ["wamid.1"]),
+        ).fetchall()
+    plan = "\n".join(line for (line,) in rows)
+    assert "Index Cond" in plan
+    assert "wa_message_id = ANY" in plan
+    assert "Seq Scan" not in plan
+
+
 def test_each_event_keeps_metas_object_whole(place: Place) -> None:
     number = place.number()
     update = status(

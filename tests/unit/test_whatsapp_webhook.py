@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, assert_never, get_args
 
@@ -17,24 +18,41 @@ from switchboard.kernel.errors import NotJson
 from switchboard.whatsapp.webhook import (
     Button,
     ButtonReply,
+    CallPermissionReply,
+    Card,
+    Contacts,
+    Context,
+    Edit,
     Event,
+    Fault,
     Item,
     ListReply,
     Location,
     Malformed,
     Media,
     Message,
+    NfmReply,
+    Order,
+    OrderItem,
     Payload,
+    PaymentMethod,
+    Product,
     Reaction,
+    Referral,
+    RequestWelcome,
+    Revoke,
     Sender,
     Status,
     System,
     Text,
     Unhandled,
     Unknown,
+    Unsupported,
+    context_of,
     parse,
     payloads,
     rebuild,
+    referral_of,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,8 +105,10 @@ CASES: dict[str, list[Expected]] = {
     "text_with_identity": [Text("nuevo teléfono")],
     "text_without_phone": [Text("sin número")],
     "image": [media("image", 13, "image/jpeg", caption="El recibo")],
-    "image_failed": [Unknown("image", "is missing or not an object")],
-    "image_failed_with_object": [Unknown("image", "id is missing")],
+    "image_failed": [Unsupported("image", None, (Fault(131052, "Media download error"),))],
+    "image_failed_with_object": [
+        Unsupported("image", None, (Fault(131052, "Media download error"),))
+    ],
     "video": [media("video", 16, "video/mp4", caption="demo")],
     "audio_file": [media("audio", 17, "audio/mpeg")],
     "audio_voice_note": [media("audio", 18, "audio/ogg; codecs=opus", voice=True)],
@@ -124,34 +144,82 @@ CASES: dict[str, list[Expected]] = {
     "interactive_button_reply": [ButtonReply("confirm", "Confirmar")],
     "interactive_list_reply": [ListReply("slot-9", "Mañana", "9:00 a 10:00")],
     "interactive_list_reply_without_context": [ListReply("slot-10", "Jueves", None)],
-    "interactive_address_old": [Unknown("interactive")],
-    "interactive_call_permission_reply": [Unknown("interactive")],
-    "interactive_call_permission_reply_without_type": [Unknown("interactive")],
-    "interactive_nfm_reply": [Unknown("interactive")],
-    "interactive_nfm_reply_odd_answer": [Unknown("interactive")],
+    "interactive_address_old": [
+        NfmReply(
+            "address_message",
+            "House 7",
+            '{"values":{"pin_code":"400001"}}',
+            {"values": {"pin_code": "400001"}},
+            None,
+        )
+    ],
+    "interactive_call_permission_reply": [
+        CallPermissionReply("accept", False, 1_790_604_800, "user_action")
+    ],
+    "interactive_call_permission_reply_without_type": [
+        CallPermissionReply("reject", False, None, "automatic")
+    ],
+    "interactive_nfm_reply": [
+        NfmReply(
+            "flow",
+            "Sent",
+            '{"flow_token":"t-81","rating":"5"}',
+            {"flow_token": "t-81", "rating": "5"},
+            "t-81",
+        )
+    ],
+    "interactive_nfm_reply_odd_answer": [NfmReply("flow", None, "[1, {", None, None)],
     "interactive_not_serialised": [
-        Unknown("interactive", "is missing or not an object"),
+        Unsupported("interactive", None, ()),
         unhandled("messages"),
     ],
-    "interactive_payment_method": [Unknown("interactive")],
-    "contacts": [Unknown("contacts")],
-    "contacts_shared_phone": [Unknown("contacts")],
-    "order": [Unknown("order")],
+    "interactive_payment_method": [PaymentMethod("offsite_card_pay", "ord-9")],
+    "contacts": [
+        Contacts(
+            (
+                Card(
+                    "Omar Quiroga",
+                    ("+52 1 555 010 0400",),
+                    ("5215550100400",),
+                    ("omar@mail.example",),
+                    "Taller Quiroga",
+                    None,
+                ),
+                Card("Eva", (), (), (), None, None),
+            )
+        )
+    ],
+    "contacts_shared_phone": [
+        Contacts((Card(None, ("+5215550100301",), (), (), None, "contact_request"),))
+    ],
+    "order": [
+        Order("cat-71", "para regalo", (OrderItem("mug-blue", 2, Decimal("7.99"), "USD"),))
+    ],
     "system_identity_changed": [System("customer_identity_changed", None, None, None, "aQ==")],
     "system_number_changed": [System("user_changed_number", "5215550100302", None, None, None)],
     "system_user_id_changed": [
         System(
-            "user_changed_user_id", "5215550100302", "MX.8800130000000009", "MX.ENT.4411", None
+            "user_changed_user_id",
+            "5215550100302",
+            "MX.8800130000000009",
+            "MX.ENT.4411",
+            None,
         )
     ],
-    "unsupported": [Unknown("unsupported")],
-    "unsupported_linked_device": [Unknown("unsupported")],
-    "unsupported_old": [Unknown("unsupported")],
-    "unknown_old": [Unknown("unknown")],
+    "unsupported": [
+        Unsupported("unsupported", "poll_creation", (Fault(131051, "Message type unknown"),))
+    ],
+    "unsupported_linked_device": [
+        Unsupported(
+            "unsupported", None, (Fault(131060, "This message is currently unavailable."),)
+        )
+    ],
+    "unsupported_old": [Unsupported("unsupported", None, (Fault(131051, "Message type unknown"),))],
+    "unknown_old": [Unsupported("unknown", None, (Fault(501, "Unknown message type"),))],
     "type_of_tomorrow": [Unknown("hologram")],
-    "request_welcome": [Unknown("request_welcome")],
-    "edit": [Unknown("edit")],
-    "revoke": [Unknown("revoke")],
+    "request_welcome": [RequestWelcome()],
+    "edit": [Edit("wamid.IN0001", "text", {"body": "Hola, ¿siguen abiertos hoy?"})],
+    "revoke": [Revoke("wamid.IN0001")],
     "messages_of_two_people": [Text("uno"), Text("dos")],
     "messages_and_statuses_of_two_numbers": [
         Text("a"),
@@ -171,7 +239,7 @@ CASES: dict[str, list[Expected]] = {
     "status_warning_old": [status("warning")],
     "status_other_callback_data": [status("delivered")],
     "status_of_group": [status("delivered"), status("delivered"), status("read")],
-    "status_of_payment": [unhandled("messages")],
+    "payment_status": [(Event, "payment_status")],
     "errors_of_account": [unhandled("messages")],
     "account_alerts": [event("account_event")],
     "account_alerts_old": [event("account_event")],
@@ -186,9 +254,11 @@ CASES: dict[str, list[Expected]] = {
     "automatic_events": [event("account_event")],
     "business_capability_update": [event("business_account")],
     "business_username_updates": [event("number")],
-    "calls_connect": [unhandled("calls")],
-    "calls_status": [unhandled("calls")],
-    "calls_terminate": [unhandled("calls")],
+    "calls_connect": [(Event, "call")],
+    "calls_status": [(Event, "call")],
+    "calls_status_under_messages": [(Event, "call")],
+    "calls_terminate": [(Event, "call")],
+    "calls_transcription": [(Event, "call")],
     "flows_endpoint_availability": [event("flow")],
     "flows_endpoint_error_rate": [event("flow")],
     "flows_endpoint_latency": [event("flow")],
@@ -197,9 +267,13 @@ CASES: dict[str, list[Expected]] = {
     "group_participants_update": [event("group")],
     "group_settings_update": [event("group")],
     "group_status_update": [event("group")],
-    "history": [unhandled("history")],
-    "history_declined": [unhandled("history")],
-    "history_media": [unhandled("history")],
+    "history": [
+        (Event, "history_chunk"),
+        (Event, "phone_app_message"),
+        (Event, "phone_app_message"),
+    ],
+    "history_declined": [(Event, "history_refusal")],
+    "history_media": [(Event, "phone_app_message")],
     "message_template_components_update": [event("template")],
     "message_template_quality_update": [event("template")],
     "message_template_quality_update_under_status_field": [event("template")],
@@ -213,7 +287,8 @@ CASES: dict[str, list[Expected]] = {
     "phone_number_quality_update": [event("number")],
     "security": [event("account_event")],
     "smb_app_state_sync": [event("address_book"), event("address_book")],
-    "smb_message_echoes": [unhandled("smb_message_echoes")],
+    "message_echoes": [(Event, "phone_app_message")],
+    "smb_message_echoes": [(Event, "phone_app_message"), (Event, "phone_app_message")],
     "standby": [event("account_event")],
     "template_category_update_coming": [event("template")],
     "template_category_update_done": [event("template")],
@@ -432,9 +507,9 @@ def test_each_message_gets_its_own_contact_whatever_their_order() -> None:
     assert second.sender == Sender("5215550100305", None, None, None, "Raúl")
 
 
-def envelope(value: dict[str, Any]) -> bytes:
+def envelope(value: dict[str, Any], field: str = "messages") -> bytes:
     metadata = {"metadata": {"phone_number_id": NUMBER}}
-    change = {"field": "messages", "value": metadata | value}
+    change = {"field": field, "value": metadata | value}
     return json.dumps({"entry": [{"id": WABA, "changes": [change]}]}).encode()
 
 
@@ -551,11 +626,44 @@ def test_a_status_that_cannot_be_told_apart_is_malformed(keys: dict[str, Any], r
 
 
 def test_the_status_of_a_payment_is_never_taken_for_a_messages() -> None:
-    (item,) = parse(body_of("status_of_payment"))
-    assert isinstance(item, Unhandled)
-    (kept,) = item.raw["value"]["statuses"]
-    assert kept["payment"]["reference_id"] == "ord-9"
+    (item,) = parse(body_of("payment_status"))
+    assert isinstance(item, Event)
+    assert (item.detail["r"], item.detail["st"], item.at) == ("ord-9", "captured", 1790000000)
     assert item.phone_number_id == NUMBER
+
+
+def test_a_status_of_a_type_of_tomorrow_is_kept_whole() -> None:
+    (item,) = parse(envelope({"statuses": [good_status(type="parcel")]}))
+    assert isinstance(item, Unhandled)
+    assert item.raw["value"]["statuses"] == [good_status(type="parcel")]
+
+
+def test_one_copy_that_cannot_be_stored_costs_itself_only() -> None:
+    value = json.loads(body_of("history"))["entry"][0]["changes"][0]["value"]
+    (first, _) = value["history"][0]["threads"][0]["messages"]
+    first["text"]["body"] = "null \x00 and \ud800"
+    items = parse(envelope(value, field="history"))
+    assert [type(item) for item in items] == [Event, Malformed, Event]
+    assert isinstance(items[1], Malformed)
+    assert parse(items[1].body) == [items[1]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"history": [{"errors": []}, 5, {"threads": {}}, {"threads": [7, {"messages": 8}]}]},
+        {"history": 7},
+        {"history": [], "messages": [5, {"id": "wamid.1"}]},
+        {"message_echoes": [None, {"id": "wamid.1", "to": {}}]},
+        {"message_echoes": {}},
+        {"calls": [5, {"id": "wacid.1"}, {"id": "wacid.1", "event": "connect"}], "statuses": [6]},
+        {"calls": {}},
+    ],
+)
+def test_odd_parts_of_calls_and_copies_are_kept_with_their_reasons(value: dict[str, Any]) -> None:
+    items = parse(envelope(value, field=next(iter(value))))
+    assert items
+    assert {type(item) for item in items} == {Malformed}
 
 
 # --- Times and ids ------------------------------------------------------------------------------
@@ -715,10 +823,10 @@ def test_the_number_may_come_as_a_number() -> None:
 def test_the_time_of_an_entry_is_kept_as_a_number() -> None:
     (as_text,) = parse(body_of("account_update_ban"))
     (as_number,) = parse(body_of("account_review_update"))
-    (absent,) = parse(body_of("history"))
+    absent, *_ = parse(body_of("history"))
     assert isinstance(as_text, Event)
     assert isinstance(as_number, Event)
-    assert isinstance(absent, Unhandled)
+    assert isinstance(absent, Event)
     assert (as_text.entry_time, as_number.entry_time) == (1790000000, 1790000000)
     assert absent.entry_time is None
 
