@@ -444,7 +444,7 @@ begin
             -- A media message keeps its file: an edit brings the new caption.
             when t.edit ->> 'type' = m.message_type
                 then coalesce(m.original_content, m.content) || (t.edit -> 'content')
-            else m.content end,
+            else coalesce(m.original_content, m.content) end,
         edited_at = greatest(m.edited_at, t.edited_at),
         revoked_at = least(m.revoked_at, t.revoked_at), updated_at = p_now
     from (

@@ -8,11 +8,13 @@ times. Contacts are named by their identifiers, conversations by number and cont
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -30,10 +32,13 @@ from tests.deliveries import (
 )
 
 State = dict[str, dict[Any, Any]]
+#: What is kept as dead letters: the parts as JSON, by tenant and reason.
+Letters = dict[tuple[UUID, str], set[str]]
 RUNGS = {"sent": 60, "failed": 65, "delivered": 70, "read": 80, "played": 90}
 #: About a message or a chat, and no message that somebody has to read.
 ADDS_NOTHING_TO_READ = {"reaction", "system", "edit", "revoke", "request_welcome"}
 OPENS_NO_WINDOW = {"system", "edit", "revoke"}
+MEDIA = {"image", "video", "audio", "voice", "document", "sticker"}
 #: System messages that bring the sender other identifiers.
 CHANGES = {"user_changed_number", "customer_changed_number", "user_changed_user_id"}
 NOBODY_REACTS = OPENS_NO_WINDOW | {"unsupported", "unknown"}
@@ -53,6 +58,36 @@ class Outbound:
     wamid: str | None
 
 
+@dataclass(frozen=True)
+class Said:
+    """A message with the time that counts and its sender's name."""
+
+    update: Update
+    second: int
+    name: str
+
+    @property
+    def part(self) -> Json:
+        """Meta's object."""
+        part: Json = self.update.part
+        return part
+
+    def target(self) -> tuple[str, str] | None:
+        """Return the message that a change names, None where it names none."""
+        key = {"edit": "original_message_id", "revoke": "original_message_id"}
+        key["reaction"] = "message_id"
+        kind = self.part["type"]
+        named = self.part[kind].get(key[kind]) if kind in key else None
+        if kind == "edit" and "message" not in self.part[kind]:
+            return None
+        return None if named is None else (self.update.number.phone_number_id, named)
+
+
+def _second(update: Update, now: int) -> int:
+    second = int(update.part["timestamp"])
+    return now if second > now + 300 else second
+
+
 def expected(updates: Iterable[Update], outbound: Iterable[Outbound], now: int) -> State:
     """Return what these updates leave behind, however they came; `now` is the tests' present."""
     messages = {
@@ -61,8 +96,18 @@ def expected(updates: Iterable[Update], outbound: Iterable[Outbound], now: int) 
     statuses = [u for u in updates if u.list_name == "statuses"]
     state: State = defaultdict(dict)
     names = _contacts(messages.values(), state)
-    _messages(messages.values(), names, now, state)
-    _statuses(statuses, list(outbound), state)
+    said = {
+        where: Said(u, _second(u, now), names[u.number.tenant_id, *_ids(u.part)[0]])
+        for where, u in messages.items()
+    }
+    _messages(said, state)
+    _brought(said, state)
+    awaited = {
+        where: None
+        for one in said.values()
+        if one.part["type"] in {"edit", "revoke"} and (where := one.target()) not in said
+    }
+    _statuses(statuses, list(outbound), {w: None for w in awaited if w is not None}, state)
     return dict(state)
 
 
@@ -146,27 +191,27 @@ def _newest(values: Iterable[tuple[int, str | None]]) -> tuple[str | None, datet
     return value, time(second)
 
 
-def _messages(
-    updates: Iterable[Update], names: dict[tuple[UUID, str, str], str], now: int, state: State
-) -> None:
+def _messages(said: dict[tuple[str, str], Said], state: State) -> None:
     threads: dict[tuple[str, str], list[tuple[int, str, Update]]] = defaultdict(list)
-    for update in updates:
-        part, number = update.part, update.number
+    changed = {where: _change(where, said) for where in said}
+    for where, one in said.items():
+        part, number = one.part, one.update.number
         kind = part["type"]
-        name = names[number.tenant_id, *_ids(part)[0]]
-        thread = (number.phone_number_id, part.get("group_id") or name)
-        second = int(part["timestamp"])
-        second = now if second > now + 300 else second
-        threads[thread].append((second, part["id"], update))
+        thread = (number.phone_number_id, part.get("group_id") or one.name)
+        threads[thread].append((one.second, part["id"], one.update))
         context = part.get("context", {}).get("id")
-        if kind == "reaction":
-            context = part["reaction"]["message_id"]
-        state["messages"][number.phone_number_id, part["id"]] = (
-            *(kind, part.get(kind) or {}, "received", time(second), name, thread, context),
-            bool(part.get("context", {}).get("forwarded")),
+        target = one.target()
+        if target is not None:
+            context = target[1]
+        content = part.get(kind) or {}
+        shown, edited, revoked = changed[where] or (content, None, None)
+        state["messages"][where] = (
+            *(kind, shown, "received", time(one.second), one.name, thread, context),
+            any(part.get("context", {}).get(key) for key in ("forwarded", "frequently_forwarded")),
+            *(content if changed[where] else None, edited, revoked),
         )
-        if kind in {"image", "document"}:
-            about = part[kind]
+        about = part.get(kind)
+        if kind in MEDIA and about:
             state["media"][number.phone_number_id, part["id"]] = (
                 *(kind, about["id"], about.get("mime_type"), about.get("caption")),
                 about.get("filename"),
@@ -182,7 +227,8 @@ def _messages(
             sum(u.part["type"] not in ADDS_NOTHING_TO_READ for _, _, u in parts),
             len(parts),
             time(max(opening) + 86_400) if opening else None,
-            *(time(newest), time(newest), key, _preview(last.part), "inbound"),
+            *(time(newest), time(newest), key),
+            *(_preview(last.part, changed[last.number.phone_number_id, key]), "inbound"),
         )
         waking = {
             u.part["id"]
@@ -193,31 +239,101 @@ def _messages(
             state["jobs"][thread] = waking
 
 
-def _preview(part: Json) -> str:
+def _change(where: tuple[str, str], said: dict[tuple[str, str], Said]) -> Any:
+    """Return what shows of a message that was changed, when it was edited and taken back."""
+
+    def done_to(there: tuple[str, str], kind: str) -> list[Said]:
+        return [one for one in said.values() if one.part["type"] == kind and one.target() == there]
+
+    one = said[where]
+    edits = done_to(where, "edit")
+    revokes = done_to(where, "revoke")
+    if one.part["type"] == "edit" and (target := one.target()) in said and target is not None:
+        revokes += done_to(target, "revoke")
+    if not edits and not revokes:
+        return None
+    content = one.part.get(one.part["type"]) or {}
+    edited = None
+    if edits:
+        newest = max(edits, key=lambda e: (e.second, e.part["id"].encode()))
+        edited = time(newest.second)
+        new = newest.part["edit"]["message"]
+        if new["type"] == one.part["type"]:
+            content = content | new[new["type"]]
+    if revokes:
+        return {}, edited, time(min(revoke.second for revoke in revokes))
+    return content, edited, None
+
+
+def _brought(said: dict[tuple[str, str], Said], state: State) -> None:
+    """Fill in what messages bring besides themselves."""
+    reactions: dict[Any, tuple[Any, str | None]] = {}
+    for where, one in said.items():
+        kind = one.part["type"]
+        content: Any = one.part.get(kind)
+        target = one.target()
+        if kind == "location":
+            place = [round(Decimal(str(content[key])), 8) for key in ("latitude", "longitude")]
+            state["locations"][where] = (*place, content.get("name"), one.name)
+        elif kind == "button":
+            state["interactions"][where] = ("button_tap", content["payload"], content["text"])
+        elif kind == "interactive":
+            tap = content[content["type"]]
+            word = "button_tap" if content["type"] == "button_reply" else "list_choice"
+            state["interactions"][where] = (word, tap["id"], tap["title"])
+        elif kind == "order":
+            items = content["product_items"]
+            total = sum(Decimal(str(i["item_price"])) * i["quantity"] for i in items)
+            state["orders"][where] = (len(items), total)
+        elif kind == "reaction" and target is not None:
+            newest = ((one.second, one.part["id"].encode()), content.get("emoji"))
+            known = reactions.get((*target, one.name))
+            reactions[*target, one.name] = newest if known is None else max(known, newest)
+        if "referral" in one.part:
+            state["referrals"][where] = one.part["referral"]["source_id"]
+    for key, (_, emoji) in reactions.items():
+        if emoji is not None:
+            state["reactions"][key] = emoji
+
+
+def _preview(part: Json, changed: Any) -> str:
     kind = part["type"]
     content = part.get(kind) or {}
     shown = None
+    if changed and changed[2] is not None:
+        return f"[{kind}]"
+    if kind == "edit":
+        shown = content.get("message", {}).get("text", {}).get("body")
+    if kind == "order":
+        shown = content["text"]
     if kind in {"text", "button", "location", "reaction"}:
         key = {"text": "body", "button": "text", "location": "name", "reaction": "emoji"}[kind]
         shown = content.get(key)
-    elif kind in {"image", "document"}:
+    elif kind in MEDIA:
         shown = content.get("caption") or content.get("filename")
+    elif kind == "contacts":
+        shown = content[0].get("name", {}).get("formatted_name")
     elif kind == "interactive":
         shown = content[content["type"]]["title"]
     return (shown or f"[{kind}]")[:200]
 
 
-def _statuses(updates: Sequence[Update], outbound: Sequence[Outbound], state: State) -> None:
+def _statuses(
+    updates: Sequence[Update],
+    outbound: Sequence[Outbound],
+    wamids: dict[tuple[str, str], UUID | None],
+    state: State,
+) -> None:
+    """Fill in what became of our messages; `wamids` are ids that were named, but never came."""
     events: dict[Any, Json] = {}
-    wamids: dict[tuple[str, str], UUID | None] = {}
     for update in updates:
         part, number = update.part, update.number.phone_number_id
         wamids.setdefault((number, part["id"]), None)
-        person = part.get("recipient_participant_id", "")
+        person = part.get("recipient_participant_id") or part.get("participant_recipient_id", "")
         key = (number, part["id"], part["status"], person, int(part["timestamp"]))
         # Two of one second: the one with the smaller errors, then the smaller object, is kept.
         events[key] = min(
-            (p for p in (events.get(key), part) if p), key=lambda p: (_errors(p), len(p))
+            (p for p in (events.get(key), part) if p), key=lambda p: (_errors(p), _order(p))
         )
     for sent in outbound:
         if sent.wamid is not None:
@@ -242,9 +358,26 @@ def _statuses(updates: Sequence[Update], outbound: Sequence[Outbound], state: St
         )
 
 
-def _errors(part: Json) -> tuple[int, int]:
-    errors = part.get("errors")
-    return (0, 0) if errors is None else (1, errors[0]["code"])
+def _errors(part: Json) -> tuple[Any, ...]:
+    return _order(part.get("errors"))
+
+
+def _order(value: Any) -> tuple[Any, ...]:
+    """Return a key that sorts as Postgres sorts jsonb: kind, size, then what it holds."""
+    match value:
+        case None:
+            return (0,)
+        case str():
+            return (1, value.encode())
+        case bool():
+            return (3, value)
+        case int() | float():
+            return (2, value)
+        case list():
+            return (4, len(value), [_order(part) for part in value])
+        case _:
+            keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+            return (5, len(value), [(key.encode(), _order(value[key])) for key in keys])
 
 
 def _climb(
@@ -274,7 +407,8 @@ _FOUND = {
     " where m.contact_id = c.id and m.direction = 'outbound')",
     "messages": "select n.phone_number_id, m.wa_message_id, m.message_type, m.content, m.status,"
     " m.occurred_at, i.name, (n.phone_number_id, coalesce(v.group_id, w.name))::text,"
-    " m.wa_context_id, m.is_forwarded from messaging.whatsapp_messages as m"
+    " m.wa_context_id, m.is_forwarded, m.original_content, m.edited_at, m.revoked_at"
+    " from messaging.whatsapp_messages as m"
     " join messaging.whatsapp_accounts as n on n.id = m.account_id"
     " join named as i on i.contact_id = m.contact_id"
     " join messaging.whatsapp_conversations as v on v.id = m.conversation_id"
@@ -283,6 +417,31 @@ _FOUND = {
     " f.caption, f.file_name from messaging.media as f"
     " join messaging.whatsapp_messages as m on m.id = f.message_id"
     " join messaging.whatsapp_accounts as n on n.id = f.account_id",
+    "locations": "select n.phone_number_id, m.wa_message_id, l.latitude, l.longitude, l.name,"
+    " i.name from messaging.user_locations as l"
+    " join messaging.whatsapp_messages as m on m.id = l.message_id"
+    " and m.conversation_id = l.conversation_id"
+    " join messaging.whatsapp_accounts as n on n.id = l.account_id"
+    " join named as i on i.contact_id = l.contact_id",
+    "interactions": "select n.phone_number_id, m.wa_message_id, l.interaction_type, l.button_id,"
+    " l.button_title from messaging.user_interactions as l"
+    " join messaging.whatsapp_messages as m on m.id = l.message_id"
+    " and m.conversation_id = l.conversation_id and m.contact_id = l.contact_id"
+    " join messaging.whatsapp_accounts as n on n.id = l.account_id",
+    "orders": "select n.phone_number_id, m.wa_message_id, o.item_count, o.total_amount"
+    " from messaging.orders as o join messaging.whatsapp_messages as m on m.id = o.message_id"
+    " and m.conversation_id = o.conversation_id and m.contact_id = o.contact_id"
+    " join messaging.whatsapp_accounts as n on n.id = o.account_id",
+    "referrals": "select n.phone_number_id, m.wa_message_id, o.source_id"
+    " from messaging.referrals as o join messaging.whatsapp_messages as m on m.id = o.message_id"
+    " and m.conversation_id = o.conversation_id and m.contact_id = o.contact_id"
+    " join messaging.whatsapp_accounts as n on n.id = o.account_id",
+    "reactions": "select n.phone_number_id, r.wa_message_id, i.name, r.emoji"
+    " from (select tenant_id, account_id, array_agg(distinct wa_message_id) as ids"
+    " from messaging.message_changes group by 1, 2) as c"
+    " join messaging.whatsapp_accounts as n on n.id = c.account_id"
+    " cross join messaging.reactions_to(c.tenant_id, c.account_id, c.ids) as r"
+    " join named as i on i.contact_id = r.contact_id",
     "conversations": "select n.phone_number_id, coalesce(v.group_id, i.name), v.unread_count,"
     " v.message_count, v.window_expires_at, v.last_inbound_at, v.last_message_at,"
     " v.last_message_key, v.last_message_preview, v.last_message_direction"
@@ -312,7 +471,19 @@ _NAMED = (
     "with named as (select contact_id, string_agg(kind || ':' || value, ' ' order by kind, value)"
     " as name from messaging.contact_identifiers group by contact_id) "
 )
-_KEYS = {"contacts": 2, "messages": 2, "media": 2, "conversations": 2, "events": 5, "keys": 2}
+_KEYS = {"events": 5, "reactions": 3}
+
+
+def letters_of(place: Place) -> Letters:
+    """Return the messages and statuses that are dead letters, by tenant and reason."""
+    found: Letters = defaultdict(set)
+    for where, bodies in place.letters().items():
+        for body in bodies:
+            ((change,),) = (entry["changes"] for entry in json.loads(body)["entry"])
+            for name in ("messages", "statuses"):
+                for part in change["value"].get(name, []):
+                    found[where].add(json.dumps(part, sort_keys=True))
+    return dict(found)
 
 
 def found(place: Place) -> State:
@@ -329,7 +500,7 @@ def found(place: Place) -> State:
         elif name == "outbound":
             state[name] = {row[0]: row[1:] for row in rows}
         else:
-            wide = _KEYS[name]
+            wide = _KEYS.get(name, 2)
             state[name] = {
                 row[:wide]: row[wide] if len(row) == wide + 1 else row[wide:] for row in rows
             }
@@ -337,7 +508,7 @@ def found(place: Place) -> State:
     return state
 
 
-def assert_equal(place: Place, model: State) -> None:
+def assert_equal(place: Place, model: State, letters: Letters | None = None) -> None:
     """Compare part by part, so that a difference is shown where it is."""
     really = found(place)
     for name in _FOUND:
@@ -348,7 +519,7 @@ def assert_equal(place: Place, model: State) -> None:
                 for key, row in told.items()
             }
         assert really[name] == told, name
-    assert place.letters() == {}
+    assert letters_of(place) == (letters or {})
     assert place.one("select count(*) from messaging.whatsapp_messages_default") == 0
     assert (
         place.rows(
@@ -361,6 +532,9 @@ def assert_equal(place: Place, model: State) -> None:
 
 def _quoted(text: str) -> str:
     return f'"{text}"' if " " in text else text
+
+
+_WAMIDS = ["wamid.{}", "wamid.{}", "ABGG{}", "3EB0.{}é"]
 
 
 @dataclass
@@ -416,7 +590,7 @@ class History:
         # Few seconds, so that many are equal; some from before, some too far ahead to be true.
         at = SECOND + self.chance.choice([-90_000, -3600, -2, -1, 0, 0, 1, 250, 300, 301, 86_400])
         kind, content, extra = self._content(n)
-        wamid = self.chance.choice(["wamid.{}", "ABGG{}", "3EB0.{}é"]).format(n)
+        wamid = self.chance.choice(_WAMIDS).format(n)
         return message(number, wamid, person, at, kind=kind, content=content, **extra)
 
     def _content(self, n: int) -> tuple[str, Json | None, Json]:
@@ -424,6 +598,7 @@ class History:
             ["text"] * 4
             + ["image", "document", "reaction", "button", "interactive", "location", "system"]
             + ["edit", "revoke", "unsupported", "request_welcome", "sparkles", "group", "forwarded"]
+            + ["edit", "edit", "revoke", "list", "removal", "order", "ad"]
         )
         contents: dict[str, Json] = {
             "text": {
@@ -431,13 +606,33 @@ class History:
             },
             "image": {"id": f"img{n}", "mime_type": "image/jpeg", "caption": f"caption {n}"},
             "document": {"id": f"doc{n}", "filename": f"{n}.pdf"},
-            "reaction": {"message_id": f"wamid.{n}", "emoji": "👍"},
+            "reaction": {
+                "message_id": f"wamid.{self.chance.choice([n, 1, 2, 3])}",
+                "emoji": self.chance.choice("👍🎉"),
+            },
+            "edit": {
+                "original_message_id": self._any_id(),
+                "message": {"type": "text", "text": {"body": f"edited {n}"}},
+            },
+            "revoke": {"original_message_id": self._any_id()},
+            "order": {
+                "text": f"wrap {n}",
+                "product_items": [
+                    {"product_retailer_id": f"sku{i}", "quantity": i, "item_price": 7.99}
+                    | {"currency": "USD"}
+                    for i in range(1, n % 3 + 2)
+                ],
+            },
             "button": {"text": f"Yes {n}", "payload": "yes"},
             "interactive": {
                 "type": "button_reply",
                 "button_reply": {"id": "1", "title": f"Tap {n}"},
             },
-            "location": {"latitude": 52.5, "longitude": 13.4, "name": f"Place {n}"},
+            "location": {
+                "latitude": self.chance.choice([52.5, -90, 0.123456789]),
+                "longitude": self.chance.choice([13.4, 180, -179.99999999]),
+                "name": f"Place {n}",
+            },
             "sparkles": {"new": [1, {"two": None}]},
             "system": self._system(n),
         }
@@ -445,6 +640,13 @@ class History:
             return "text", contents["text"], {"group_id": f"group{n % 2}"}
         if kind == "forwarded":
             return "text", contents["text"], {"context": {"forwarded": True, "id": "wamid.0"}}
+        if kind == "ad":
+            return "text", contents["text"], {"referral": {"source_id": f"ad{n % 3}"}}
+        if kind == "removal":
+            return "reaction", {"message_id": f"wamid.{self.chance.choice([1, 2, 3])}"}, {}
+        if kind == "list":
+            reply = {"id": "row", "title": f"Row {n}", "description": "…"}
+            return "interactive", {"type": "list_reply", "list_reply": reply}, {}
         if kind in contents:
             return kind, contents[kind], {}
         return kind, {"type": "whatever", "n": n}, {}
@@ -462,6 +664,10 @@ class History:
                 {"type": "whatever", "n": n},
             ]
         )
+
+    def _any_id(self) -> str:
+        """Draw Meta's id of a message: of this number or another, to come, or of nobody."""
+        return self.chance.choice(_WAMIDS).format(self.chance.randrange(self.size + 2))
 
     def _status(self, n: int) -> Update | None:
         word = self.chance.choice([*RUNGS, "sent", "delivered", "deleted", "pending", "mystery"])

@@ -192,9 +192,7 @@ CASES: dict[str, list[Expected]] = {
     "contacts_shared_phone": [
         Contacts((Card(None, ("+5215550100301",), (), (), None, "contact_request"),))
     ],
-    "order": [
-        Order("cat-71", "para regalo", (OrderItem("mug-blue", 2, Decimal("7.99"), "USD"),))
-    ],
+    "order": [Order("cat-71", "para regalo", (OrderItem("mug-blue", 2, Decimal("7.99"), "USD"),))],
     "system_identity_changed": [System("customer_identity_changed", None, None, None, "aQ==")],
     "system_number_changed": [System("user_changed_number", "5215550100302", None, None, None)],
     "system_user_id_changed": [
@@ -210,9 +208,7 @@ CASES: dict[str, list[Expected]] = {
         Unsupported("unsupported", "poll_creation", (Fault(131051, "Message type unknown"),))
     ],
     "unsupported_linked_device": [
-        Unsupported(
-            "unsupported", None, (Fault(131060, "This message is currently unavailable."),)
-        )
+        Unsupported("unsupported", None, (Fault(131060, "This message is currently unavailable."),))
     ],
     "unsupported_old": [Unsupported("unsupported", None, (Fault(131051, "Message type unknown"),))],
     "unknown_old": [Unsupported("unknown", None, (Fault(501, "Unknown message type"),))],
@@ -451,6 +447,67 @@ def test_content_is_metas_object_a_list_for_contacts_and_empty_for_a_welcome() -
     assert message_of("request_welcome").content == {}
     assert message_of("unsupported_old").content == {}
     assert message_of("type_of_tomorrow").content == {"id": "770199", "depth": 3}
+
+
+def test_what_a_message_is_about_stands_beside_its_content() -> None:
+    assert context_of(message_of("text_about_product").extra) == Context(
+        forwarded=False, product=Product("cat-71", "mug-blue")
+    )
+    assert context_of(message_of("text_reply").extra) == Context(forwarded=False, product=None)
+    for name in ("text_forwarded", "text_frequently_forwarded"):
+        assert context_of(message_of(name).extra) == Context(forwarded=True, product=None)
+    assert context_of(message_of("text").extra) is None
+    assert context_of({"context": {"referred_product": {"catalog_id": 5}}}) == Context(
+        forwarded=False, product=None
+    )
+
+
+def test_the_ad_or_post_that_led_here_stands_beside_the_content() -> None:
+    assert referral_of(message_of("text_from_ad").extra) == Referral(
+        source_type="ad",
+        source_id="120990001",
+        source_url="https://fb.example/ad/9",
+        headline="Tazas de autor",
+        body="Hechas a mano",
+        media_type="image",
+        media_url="https://img.example/9.jpg",
+        ctwa_clid="AffX-9",
+    )
+    old = referral_of(message_of("text_from_post_old").extra)
+    assert old is not None
+    assert (old.source_type, old.media_url, old.ctwa_clid) == ("post", None, None)
+    assert referral_of(message_of("text").extra) is None
+
+
+@pytest.mark.parametrize("raw", ["null", "[1]", '"text"', "5", "{", "", '{"a": "\\u0000"}'])
+def test_an_answer_that_is_no_object_stays_the_string_it_is(raw: str) -> None:
+    body = json.loads(body_of("interactive_nfm_reply"))
+    (sent,) = sent_messages(body)
+    sent["interactive"]["nfm_reply"]["response_json"] = raw
+    (item,) = parse(json.dumps(body).encode())
+    assert isinstance(item, Message)
+    assert item.payload == NfmReply("flow", "Sent", raw, None, None)
+
+
+@pytest.mark.parametrize("token", ["unused", "t", 5, None, "", "x" * 2000])
+def test_a_flow_token_is_one_only_if_it_can_be_an_id(token: Any) -> None:
+    body = json.loads(body_of("interactive_nfm_reply"))
+    (sent,) = sent_messages(body)
+    sent["interactive"]["nfm_reply"]["response_json"] = json.dumps({"flow_token": token})
+    (item,) = parse(json.dumps(body).encode())
+    assert isinstance(item, Message)
+    assert isinstance(item.payload, NfmReply)
+    assert item.payload.flow_token == (token if token in {"unused", "t"} else None)
+
+
+@pytest.mark.parametrize("end", ["soon", -1, 1.5, True, "1" * 11, {}])
+def test_a_permission_with_an_odd_end_is_no_permission(end: Any) -> None:
+    body = json.loads(body_of("interactive_call_permission_reply"))
+    (sent,) = sent_messages(body)
+    sent["interactive"]["call_permission_reply"]["expiration_timestamp"] = end
+    (item,) = parse(json.dumps(body).encode())
+    assert isinstance(item, Message)
+    assert item.payload == Unknown("interactive", "expiration_timestamp is no time in Unix seconds")
 
 
 def test_the_type_is_metas_word() -> None:
