@@ -85,18 +85,6 @@ begin
 end
 $$;
 
--- A merge of contacts brings the winner the losers' histories.
-create function messaging.follow_consent() returns trigger
-    language plpgsql as $$
-begin
-    perform messaging.apply_consents(new.tenant_id, array[new.contact_id], clock_timestamp());
-    return null;
-end
-$$;
-create trigger follow_consent after update of contact_id on messaging.consents
-    for each row when (old.contact_id <> new.contact_id)
-    execute function messaging.follow_consent();
-
 -- STOP and START as messages. d: {"s": state, "by": keyword or button, "w": their words, "l": the
 -- word's language or null}. The contacts' rows are locked already (sql/0007): before their
 -- conversations', as everywhere.

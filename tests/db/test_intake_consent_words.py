@@ -289,6 +289,35 @@ def deadlocks(place: Place) -> int:
     return found
 
 
+def test_two_contacts_that_become_one_have_one_history(place: Place) -> None:
+    number = place.number()
+    ben = Person(user_id="DE.1", name="Ben")
+    place.post(said(number, "wamid.1", "STOP", SECOND), said(number, "wamid.2", "hi", person=ben))
+    place.post(said(number, "wamid.3", "START", SECOND - 5, ben))
+    assert place.usual.post(preference(number, "stop", SECOND, wa_id=None, user_id="DE.1")) == 200
+    place.everything.execute(
+        "update messaging.contacts set created_at = created_at - interval '1 day'"
+        " where profile_name = 'Ana'"  # the oldest wins
+    )
+    contacts = [row[0] for row in place.rows("select id from messaging.contacts order by 1")]
+    with psycopg.connect(place.database.app_url) as app:
+        app.execute(
+            "select messaging.merge_contacts(%s, %s, 'late_pairing', null, %s)",
+            (number.tenant_id, contacts, NOW),
+        )
+    assert place.rows(
+        "select opt_in_status, opted_in_at, opted_out_at, marketing_stopped_at"
+        " from messaging.contacts where merged_into is null"
+    ) == [("opted_out", at(SECOND - 5), NOW, NOW)]
+    assert place.one("select count(distinct contact_id) from messaging.consents") == 1
+    # From here on it is one person, whichever way they write.
+    place.post(said(number, "wamid.4", "START", SECOND + 9, ben))
+    assert (
+        place.one("select opt_in_status from messaging.contacts where merged_into is null")
+        == "opted_in"
+    )
+
+
 def test_the_history_is_only_added_to(place: Place) -> None:
     number = place.number()
     place.post(said(number, "wamid.1", "STOP"))

@@ -277,6 +277,14 @@ def test_each_is_told_of_its_kinds_alone(stand: Stand) -> None:
     assert [one.document["data"]["status"] for one in stand.endpoint.told[2:]] == ["delivered"]
 
 
+def test_what_came_before_the_subscription_is_not_new_when_it_comes_again(stand: Stand) -> None:
+    now = stand.place.time.now
+    stand.takes(status_body(stand.place, "wamid.x", None, ("sent", now)))
+    stand.subscribe("status")
+    stand.takes(status_body(stand.place, "wamid.x", None, ("sent", now), ("delivered", now)))
+    assert [row["status"] for row in stand.rows()] == ["delivered"]
+
+
 def test_without_a_subscription_nothing_is_put_in(stand: Stand) -> None:
     stand.writes("hello")
     made = stand.subscribe("message", "status")["row"]

@@ -64,18 +64,12 @@ def test_the_history_is_walked_the_newest_first(desk: Desk) -> None:
 def test_a_merged_contact_is_the_one_it_became(desk: Desk) -> None:
     desk.hear(PHONE, "STOP")
     desk.hear("4915550000002", "hello")
-    loser, winner = (
-        str(row["id"])
-        for row in sorted(desk.place.rows("contacts"), key=lambda row: row["opt_in_status"])
-    )
+    rows = sorted(desk.place.rows("contacts"), key=lambda row: row["created_at"])
+    winner, loser = (str(row["id"]) for row in rows)
     desk.world.everything.execute(
-        "update messaging.consents set contact_id = %s", (winner,)
-    )  # as a merge does
-    desk.world.everything.execute(
-        "update messaging.contacts set merged_into = %s where id = %s", (winner, loser)
+        "select messaging.merge_contacts(%s, %s::uuid[], 'late_pairing')",
+        (desk.place.tenant_id, [winner, loser]),
     )
-    states = {str(row["id"]): row["opt_in_status"] for row in desk.place.rows("contacts")}
-    assert states[winner] == "opted_out"  # the history came along, and the state with it
     assert len(desk.ok("GET /v1/consents", contact_id=loser)["data"]) == 1
     body = {"contact_id": loser, "state": "given", "wording": "on the phone"}
     assert desk.ok("POST /v1/consents", body=body)["contact_id"] == winner
