@@ -134,12 +134,19 @@ def test_an_edited_caption_keeps_the_file(place: Place) -> None:
     ]
 
 
-def test_an_edit_into_another_type_leaves_the_content(place: Place) -> None:
-    number = place.number()
+def test_an_edit_into_another_type_shows_the_original_in_every_order(place: Place) -> None:
+    for order in permutations(range(3)):
+        number = place.number()
+        updates = [
+            message(number, "wamid.0", ANA),
+            edit(number, "wamid.e", 3, {"body": "x"}),
+            edit(number, "wamid.f", 5, {"id": "i"}, "image"),
+        ]
 
-    place.post(message(number, "wamid.0", ANA), edit(number, "wamid.e", 5, {"id": "i"}, "image"))
+        deliver(place, [updates[n] for n in order], together=False)
 
-    assert place.rows(ROW, number.account_id, "wamid.0")[0][0] == {"body": "text of wamid.0"}
+        original = {"body": "text of wamid.0"}
+        assert place.rows(ROW, number.account_id, "wamid.0") == [(original, original, at(5), None)]
 
 
 def test_a_change_of_what_never_comes_or_came_to_another_number_waits(place: Place) -> None:
