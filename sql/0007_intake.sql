@@ -324,10 +324,19 @@ begin
         and not p_doc ?| array['e', 'w']
     then
         v_reacts := messaging.take_message(p_tenant, p_doc, p_doc -> 'm' -> 0, v_now);
+        if v_reacts is null and messaging.displace_copies(p_tenant, p_doc -> 'm', v_now) then
+            v_reacts := messaging.take_message(p_tenant, p_doc, p_doc -> 'm' -> 0, v_now);
+        end if;
         messages := (v_reacts is not null)::integer;
     else
         select k.new, k.awaited into v_new, v_awaited
         from messaging.claim_keys(p_tenant, p_doc, v_now) as k;
+        if cardinality(v_new) is distinct from jsonb_array_length(p_doc -> 'm')
+            and messaging.displace_copies(p_tenant, p_doc -> 'm', v_now)
+        then
+            select v_new || k.new, v_awaited || k.awaited into v_new, v_awaited
+            from messaging.claim_keys(p_tenant, p_doc, v_now) as k;
+        end if;
         if v_new is not null then
             messages := cardinality(v_new);
             v_reacts := messaging.take_messages(p_tenant, p_doc, v_new, v_now);

@@ -680,6 +680,49 @@ begin
 end
 $$;
 
+-- A message that comes as itself after its copy in a history: the copy goes, and the message is new.
+-- It must open its window and be reacted to, whichever of the two was first. p_messages: those of
+-- messaging.take that were not new. Returns whether there was any.
+create function messaging.displace_copies(p_tenant uuid, p_messages jsonb, p_now timestamptz)
+    returns boolean
+    language plpgsql
+    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+    v_ids uuid[];
+begin
+    select array_agg(k.message_id) into v_ids
+    from (
+        select k.message_id from jsonb_to_recordset(p_messages) as m(a uuid, w text)
+        join messaging.message_keys as k on k.account_id = m.a and k.wa_message_id = m.w
+        where k.message_id is not null
+        order by k.account_id, k.wa_message_id for update of k
+    ) as k
+    join messaging.whatsapp_messages as m on m.tenant_id = p_tenant and m.id = k.message_id
+    where m.origin = 'history' and m.direction = 'inbound';
+    if v_ids is null then
+        return false;
+    end if;
+    update messaging.message_keys as k set message_id = null
+    from jsonb_to_recordset(p_messages) as m(a uuid, w text)
+    where k.account_id = m.a and k.wa_message_id = m.w and k.message_id = any (v_ids);
+    -- Whatever takes its place is shown if it was: of one time any id comes after none.
+    update messaging.whatsapp_conversations as v
+    set message_count = v.message_count - g.messages,
+        last_message_key = case when v.last_message_key = any (g.keys) then null
+            else v.last_message_key end
+    from (
+        select m.conversation_id as id, count(*) as messages, array_agg(m.wa_message_id) as keys
+        from messaging.whatsapp_messages as m
+        where m.tenant_id = p_tenant and m.id = any (v_ids)
+        group by m.conversation_id order by m.conversation_id
+    ) as g
+    where v.tenant_id = p_tenant and v.id = g.id;
+    delete from messaging.media as f where f.tenant_id = p_tenant and f.message_id = any (v_ids);
+    delete from messaging.whatsapp_messages as m where m.tenant_id = p_tenant and m.id = any (v_ids);
+    return true;
+end
+$$;
+
 -- What Meta charges for these messages, as it said: one row per message and person of a group, from
 -- the status that tells most (delivered or read before sent). Newer versions of Meta's webhooks leave
 -- billable out: then a regular price is one. Meta says a price in two of the statuses at most, and a

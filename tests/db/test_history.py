@@ -18,9 +18,11 @@ from tests.deliveries import (
     SECOND,
     Json,
     Number,
+    Person,
     Place,
     aws_at_hand,
     body_of,
+    message,
     pack,
     status,
 )
@@ -192,6 +194,42 @@ def test_history_echoes_and_statuses_of_one_message_are_one_row_in_every_order(
     (row,) = rows
     assert "'outbound', 'phone_app', 'text'" in row
     assert "'delivered', 70" in row
+
+
+def test_a_message_that_also_comes_as_itself_is_the_same_whichever_was_first(place: Place) -> None:
+    rows = set()
+    steps = ("history", "live", "other", "status")
+    for n, order in enumerate(itertools.permutations(steps)):
+        number = place.number()
+        for step in order:
+            if step == "history":
+                post(place, number, chunk(theirs("wamid.1", 5), theirs("wamid.0", -9)))
+            elif step == "live":
+                live = message(number, "wamid.1", Person(ANA, name="Ana"), SECOND + 5)
+                # Alone it takes another road than beside others.
+                place.post(live, *([live] if n % 2 else []))
+            elif step == "other":
+                place.post(message(number, "wamid.2", Person(ANA), SECOND + 2))
+            else:
+                place.post(status(number, "wamid.1", "read"))
+        rows.add(
+            repr(
+                (
+                    place.rows(ROW, number.account_id, "wamid.1"),
+                    place.rows(THREAD, number.account_id),
+                    place.one(
+                        "select jsonb_array_length(args -> 'message_ids')"
+                        " from messaging.scheduled_jobs where tenant_id = %s",
+                        number.tenant_id,
+                    ),
+                )
+            )
+        )
+    (row,) = rows
+    assert "'inbound', 'person', 'text', {'body': 'text of wamid.1'}" in row
+    thread = (2, 3, at(86_405), at(5), at(5), "wamid.1", "text of wamid.1", "inbound", None)
+    assert repr(thread) in row
+    assert row.endswith(", 2)")
 
 
 def test_the_progress_of_each_chunk_is_the_greatest_that_was_told(place: Place) -> None:

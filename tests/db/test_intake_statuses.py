@@ -130,13 +130,15 @@ def test_a_late_sent_fills_its_time_and_moves_nothing_down(place: Place) -> None
 
 def test_the_earliest_of_two_times_of_one_rung_stays(place: Place) -> None:
     number = place.number()
-    messages = place.sent_messages(number, ["wamid.1", "wamid.2"])
+    messages = place.sent_messages(number, ["wamid.1", "wamid.2", "wamid.3"])
     environment = place.environment()
     for wamid, offsets in (("wamid.1", (7, 3, 5)), ("wamid.2", (3, 5, 7))):
         for offset in offsets:
             environment.post([status(number, wamid, "delivered", SECOND + offset)])
 
-    assert [place.rows(ROW, row)[0][4] for row in messages] == [at(3), at(3)]
+    environment.post([status(number, "wamid.3", "delivered", SECOND + n) for n in (7, 3, 5)])
+
+    assert [place.rows(ROW, row)[0][4] for row in messages] == [at(3), at(3), at(3)]
 
 
 def test_a_word_that_is_no_rung_of_metas_is_kept_and_moves_nothing(place: Place) -> None:
