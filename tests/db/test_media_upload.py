@@ -157,7 +157,7 @@ def test_a_number_that_cannot_send_uploads_nothing(room: Room) -> None:
 def test_a_file_over_metas_limit_is_not_sent(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     # By its module's name: the package has a function of the same name.
     module = import_module("switchboard.media.upload")
-    monkeypatch.setattr(module, "LARGEST_OF_ALL", len(CONTENT))
+    monkeypatch.setattr(module, "LARGEST", len(CONTENT))
     assert room.upload()
     with pytest.raises(TooLarge):
         room.upload(CONTENT + b"x")

@@ -28,7 +28,6 @@ from switchboard.whatsapp.client import Rejected, Throttled
 from switchboard.whatsapp.errors import Action
 from switchboard.whatsapp.media import (
     LARGEST,
-    LARGEST_OF_ALL,
     Blocked,
     Downloaded,
     Failed,
@@ -135,7 +134,6 @@ class _Errand:
         self._wanted = wanted
         self._token = token
         self._outside = outside
-        self._limit = LARGEST.get(wanted.media_type, LARGEST_OF_ALL)
 
     def run(
         self, file: BinaryIO, time_left: Callable[[], float], *, thumbnails: bool
@@ -147,14 +145,14 @@ class _Errand:
             found = find_media(self._tools.graph, media_id, number, self._token)
             if not isinstance(found, Found):
                 return _unanswered(wanted, found)
-            if found.size is not None and found.size > self._limit:
-                return Lost("too_large", f"over {self._limit} bytes")
+            if found.size is not None and found.size > LARGEST:
+                return Lost("too_large", f"over {LARGEST} bytes")
             came = download(
                 self._outside,
                 found.url,
                 token=self._token,
                 into=file,
-                limit=self._limit,
+                limit=LARGEST,
                 total_s=min(DOWNLOAD_S, time_left() - KEEP_S),
                 also=(self._tools.settings.graph_api_url,),
             )

@@ -15,7 +15,7 @@ from switchboard.store import media as store
 from switchboard.store import outbox
 from switchboard.tools import Tools
 from switchboard.whatsapp.client import File, Rejected
-from switchboard.whatsapp.media import LARGEST_OF_ALL, upload_media
+from switchboard.whatsapp.media import LARGEST, upload_media
 
 
 class NotUploaded(ProblemError):
@@ -80,7 +80,7 @@ def _digest(content: BinaryIO) -> tuple[bytes, int]:
     content.seek(0)
     while chunk := content.read(1 << 20):
         size += len(chunk)
-        if size > LARGEST_OF_ALL:
-            raise TooLarge(f"the file is over {LARGEST_OF_ALL} bytes")
+        if size > LARGEST:
+            raise TooLarge(f"the file is over {LARGEST} bytes")
         digest.update(chunk)
     return digest.digest(), size

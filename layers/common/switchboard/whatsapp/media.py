@@ -29,17 +29,9 @@ from switchboard.whatsapp.client import (
 )
 from switchboard.whatsapp.storable import is_id, unfit
 
-#: Bytes of one file by Meta's type. Cloud API, Media, Supported media types.
-LARGEST = {
-    "image": 5 * 1024 * 1024,
-    "sticker": 500 * 1024,
-    "audio": 16 * 1024 * 1024,
-    "voice": 16 * 1024 * 1024,
-    "video": 16 * 1024 * 1024,
-    "document": 100 * 1024 * 1024,
-}
-#: Of any type: Meta takes no larger one, in or out.
-LARGEST_OF_ALL = 100 * 1024 * 1024
+#: Bytes of one file of any type: Meta takes no larger one. The limits by type are for sending; what
+#: a person sends may be larger (Cloud API, webhooks, error 131052: over 100 MB).
+LARGEST = 100 * 1024 * 1024
 
 #: Redirects that are followed, each checked like the first address.
 _HOPS = 3
