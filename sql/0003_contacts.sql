@@ -58,19 +58,14 @@ create table messaging.contact_identifiers (
     kind text not null check (kind in ('phone', 'user_id', 'parent_user_id', 'session_id')),
     value text collate "C" not null check (length(value) between 1 and 200),
     contact_id uuid not null,
-    -- Meta's time when a change of number or user id brought it, and when one left it behind.
+    -- Meta's time of the last change of number or user id that brought it.
     taken_at timestamptz,
-    replaced_at timestamptz,
     created_at timestamptz not null default clock_timestamp(),
     primary key (tenant_id, kind, value),
     -- Deferred: intake claims the identifier first and writes the contact after it has won.
     foreign key (tenant_id, contact_id) references messaging.contacts (tenant_id, id)
         on delete cascade deferrable initially deferred
 );
--- Whether an identifier was left behind, and not taken up again later.
-create function messaging.given_up(taken_at timestamptz, replaced_at timestamptz) returns boolean
-    language sql immutable parallel safe
-    return replaced_at is not null and coalesce(taken_at <= replaced_at, true);
 create index contact_identifiers_contact on messaging.contact_identifiers (tenant_id, contact_id);
 call messaging.protect('messaging.contact_identifiers', 'select, insert, update, delete');
 

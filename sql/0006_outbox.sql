@@ -186,14 +186,14 @@ begin
 end
 $$;
 
--- The identifier to reach a contact by: none that a change left behind while there is another, the one
--- that a change brought last; else the phone it was first known by, its newest user id.
+-- The identifier to reach a contact by: the one that a change brought last; else the phone it was first
+-- known by, its newest user id.
 create function messaging.identifier_of(p_tenant uuid, p_contact uuid, p_kind text) returns text
     language sql stable
     begin atomic
     select d.value from messaging.contact_identifiers as d
     where d.tenant_id = p_tenant and d.contact_id = p_contact and d.kind = p_kind
-    order by messaging.given_up(d.taken_at, d.replaced_at), d.taken_at desc nulls last,
+    order by d.taken_at desc nulls last,
         case when p_kind = 'user_id' then d.created_at end desc, d.created_at, d.value limit 1;
     end;
 

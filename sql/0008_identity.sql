@@ -104,8 +104,8 @@ begin
 end
 $$;
 
--- Shows each contact's phone: one that was not given up before one that was, then the one taken up
--- last, then the smallest. Any order of what was told gives the same.
+-- Shows each contact's phone: the one that a change brought last, else the smallest. Any order of what
+-- was told gives the same.
 create function messaging.show_phones(p_tenant uuid, p_contacts uuid[], p_now timestamptz)
     returns void
     language plpgsql
@@ -116,8 +116,7 @@ begin
         select w.id, (
             select '+' || d.value from messaging.contact_identifiers as d
             where d.tenant_id = p_tenant and d.contact_id = w.id and d.kind = 'phone'
-            order by messaging.given_up(d.taken_at, d.replaced_at), d.taken_at desc nulls last, d.value
-            limit 1) as shown
+            order by d.taken_at desc nulls last, d.value limit 1) as shown
         from (select distinct u.id from unnest(p_contacts) as u(id)) as w order by w.id
     ) as p
     where c.tenant_id = p_tenant and c.id = p.id and p.shown is not null
@@ -125,7 +124,7 @@ begin
 end
 $$;
 
--- Keeps what Meta said of identifiers: history, and which of them are taken up and given up.
+-- Keeps what Meta said of identifiers: the history, and when each was taken up last.
 -- p_changes: [{"p": person's index from 0, "s": source, "k": kind, "n": named by, "o": previous or '',
 -- "v": current, "t": Meta's time in seconds}, …]. Returns how many were not known yet.
 create function messaging.note_changes(
@@ -137,18 +136,14 @@ declare
     v_new integer;
 begin
     update messaging.contact_identifiers as ci
-    set taken_at = greatest(ci.taken_at, d.taken), replaced_at = greatest(ci.replaced_at, d.replaced)
+    set taken_at = d.taken
     from (
-        select x.k, u.value, max(to_timestamp(x.t)) filter (where u.taken) as taken,
-            max(to_timestamp(x.t)) filter (where not u.taken) as replaced
-        from jsonb_to_recordset(p_changes) as x(k text, o text, v text, t bigint)
-        cross join lateral (values (x.v, true), (x.o, false)) as u(value, taken)
-        where u.value <> '' and x.o <> x.v
-        group by 1, 2 order by x.k collate "C", u.value collate "C"
+        select x.k, x.v, max(to_timestamp(x.t)) as taken
+        from jsonb_to_recordset(p_changes) as x(k text, v text, t bigint)
+        group by 1, 2 order by x.k collate "C", x.v collate "C"
     ) as d
-    where ci.tenant_id = p_tenant and ci.kind = d.k and ci.value = d.value
-        and (d.taken > coalesce(ci.taken_at, '-infinity')
-            or d.replaced > coalesce(ci.replaced_at, '-infinity'));
+    where ci.tenant_id = p_tenant and ci.kind = d.k and ci.value = d.v
+        and d.taken > coalesce(ci.taken_at, '-infinity');
 
     insert into messaging.identity_changes as h (tenant_id, source, kind, named, previous, current,
         occurred_at, contact_id, created_at)
@@ -350,6 +345,7 @@ begin
             message_count = c.message_count + v_one.message_count,
             window_expires_at = greatest(c.window_expires_at, v_one.window_expires_at),
             last_inbound_at = greatest(c.last_inbound_at, v_one.last_inbound_at),
+            answered_on_phone_at = greatest(c.answered_on_phone_at, v_one.answered_on_phone_at),
             last_message_at = greatest(c.last_message_at, v_one.last_message_at),
             last_message_key = case when s.hows then v_one.last_message_key
                 else c.last_message_key end,
