@@ -75,6 +75,7 @@ def value_of(kind: str) -> Any:
         "smallint": 1,
         "integer": 1,
         "bigint": 1,
+        "numeric": 1,
         "timestamp with time zone": "now",
         "text[]": [],
     }
