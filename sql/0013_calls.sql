@@ -204,7 +204,9 @@ create function messaging.note_call(c messaging.call_logs, p_now timestamptz) re
     language plpgsql as $$
 declare
     v_id uuid := md5('call ' || c.id)::uuid;
-    v_at timestamptz := case when c.status = 'rejected' then c.rejected_at else c.accepted_at end;
+    v_at timestamptz := case when c.status = 'rejected' then c.rejected_at
+        when c.end_reason = 'completed' then coalesce(c.accepted_at, c.terminated_at)
+        else c.accepted_at end;
 begin
     if c.contact_id is null or v_at is null then
         return;

@@ -161,6 +161,53 @@ def test_a_call_of_the_business_that_was_taken(place: Place) -> None:
     assert (row[6], row[12]) == (at(9), 60)
 
 
+def interactions(place: Place) -> set[tuple[Any, ...]]:
+    """Return what the calls' people did; one row a call."""
+    rows = place.rows(
+        "select i.interaction_type, i.occurred_at, count(*) over (partition by i.account_id)"
+        " from messaging.user_interactions as i join messaging.call_logs as l"
+        " on l.tenant_id = i.tenant_id and l.contact_id = i.contact_id"
+        " and i.metadata = jsonb_build_object('call_id', l.wa_call_id)"
+    )
+    assert len(rows) == place.count("call_logs")
+    return set(rows)
+
+
+def test_a_call_that_one_device_refused_and_another_took_is_taken(place: Place) -> None:
+    parts = [ringing("RINGING", 2), ringing("REJECTED", 3), ringing("ACCEPTED", 4)]
+    row = of_all_orders(place, parts)
+    assert row[1:3] == ("accepted", None)
+    assert interactions(place) == {("call_accepted", at(4), 1)}
+
+
+def test_a_call_that_lasted_was_taken_whatever_else_is_said_of_it(place: Place) -> None:
+    parts = [ringing("REJECTED", 3), ours("terminate", 9, status="COMPLETED", duration=4)]
+    row = of_all_orders(place, parts, repeat=2)
+    assert row[1:3] == ("ended", "completed")
+    assert interactions(place) == {("call_accepted", at(9), 1)}
+
+
+def test_a_refused_call_is_an_interaction_once(place: Place) -> None:
+    parts = [ringing("REJECTED", 3), ours("terminate", 9, status="FAILED")]
+    of_all_orders(place, parts, repeat=2)
+    assert interactions(place) == {("call_rejected", at(3), 1)}
+
+
+def test_of_reports_of_one_kind_the_newest_stays_in_every_order(place: Place) -> None:
+    row = of_all_orders(
+        place,
+        [
+            call("connect", 7) | {"errors": [{"code": 2}]},
+            call("connect", 3) | {"errors": [{"code": 1}]},
+            call("call_created", 9, note="b"),
+            call("call_created", 8, note="a"),
+        ],
+    )
+    assert row[3:5] == (at(3), at(3))
+    assert row[16] == [{"code": 2}]
+    assert row[17] == {"call_created": {"at": SECOND + 9, "what": {"note": "b"}}}
+
+
 def test_of_two_ends_the_newest_counts_and_of_one_second_always_the_same(place: Place) -> None:
     newest = of_all_orders(
         place,
