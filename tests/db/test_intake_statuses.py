@@ -552,6 +552,17 @@ def test_the_key_of_another_tenants_number_or_of_an_inbound_message_adopts_nothi
     assert place.one("select count(*) from messaging.message_keys where message_id is null") == 3
 
 
+def test_an_id_that_has_its_message_keeps_it_whatever_key_a_status_brings(place: Place) -> None:
+    number = place.number()
+    (settled,) = place.sent_messages(number, ["wamid.1"])
+    other = unsettled(place, number)
+
+    place.post(ladder(number, "wamid.1", "delivered", key=f"{other}.1"))
+
+    assert place.rows(ROW, settled)[0][:3] == ("wamid.1", "delivered", 70)
+    assert place.rows(ROW, other)[0][:2] == (None, "unconfirmed")
+
+
 def test_a_second_attempt_that_also_arrived_leads_to_the_same_message(place: Place) -> None:
     number = place.number()
     sent = unsettled(place, number)
