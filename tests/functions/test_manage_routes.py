@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -104,6 +107,25 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
     assert {guarded.scope for guarded in ROUTES.values()} <= SCOPES.keys()
     for route in WRITES:
         assert ROUTES[route].scope.endswith(":write"), route
+
+
+def test_lambda_finds_the_resources_beside_the_handler() -> None:
+    """There the folder is all there is, and the handler's module is called app."""
+    root = Path(__file__).parents[2]
+    program = (
+        "import sys, app\n"
+        "assert not set(app.RESOURCES) & set(sys.modules)\n"
+        "print(sum(len(app.routes(resource)) for resource in app.RESOURCES))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": f"{root / 'layers/common'}:{root / 'functions/manage'}"},
+        cwd=root / "functions" / "manage",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, str(len(ROUTES))), done.stderr
 
 
 def test_a_second_tenant_sees_and_changes_nothing(desk: Desk) -> None:

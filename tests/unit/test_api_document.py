@@ -36,7 +36,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def test_the_document_is_that_of_the_code() -> None:
-    """After a change: `python -m tests.api_document` (with `layers/common` on the path)."""
+    """After a change: `.venv/bin/python -m tests.api_document`."""
     assert api_document.PATH.read_text(encoding="utf-8") == api_document.written()
 
 
