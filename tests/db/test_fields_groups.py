@@ -121,7 +121,7 @@ def test_people_come_and_go_in_any_order(place: Place, order: tuple[int, ...]) -
         ),
         news(
             number, field, "group_participants_remove", SECOND + 1,
-            removed_participants=[{"wa_id": ANA}, {"user_id": "DE.77"}],
+            removed_participants=[{"wa_id": int(ANA)}, {"user_id": "DE.77"}],
         ),
         news(
             number, field, "group_participants_add", SECOND + 2,

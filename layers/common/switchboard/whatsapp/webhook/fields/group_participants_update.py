@@ -40,6 +40,8 @@ def _who(person: Any) -> str:
     if type(person) is dict:
         for key in ("wa_id", "user_id"):
             value = person.get(key)
+            if type(value) is int:  # as in Meta's own example
+                value = str(value)
             if is_id(value) and len(value) <= 200:
                 number = digits(value)
                 return national_variant(number) if number else value
