@@ -191,3 +191,16 @@ def test_an_echo_to_a_group_stays_in_the_group(place: Place) -> None:
         ("Y2FwaV9n", None)
     ]
     assert place.count("contacts") == 0
+
+
+def test_an_echo_that_names_both_of_two_contacts_makes_them_one(place: Place) -> None:
+    number = place.number()
+    place.post(message(number, "wamid.a", Person(ANA), SECOND))
+    place.post(message(number, "wamid.b", Person(user_id="MX.1"), SECOND + 1))
+    assert place.count("whatsapp_conversations") == 2
+
+    post(place, number, text("wamid.1", "hola", 5, to_user_id="MX.1"))
+
+    assert place.one("select count(*) from messaging.contacts where merged_into is null") == 1
+    assert place.rows("select message_count from messaging.whatsapp_conversations") == [(3,)]
+    assert place.count("webhook_dead_letters") == 0
