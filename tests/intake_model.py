@@ -161,17 +161,13 @@ def _contacts(updates: Iterable[Update], state: State) -> dict[tuple[UUID, str, 
 
 
 def _phones(ids: set[tuple[str, str]], parts: Iterable[Update]) -> list[str]:
-    """Return the phones, the one that is shown first: not left behind, newest, smallest."""
+    """Return the phones, the one that is shown first: taken up last, then the smallest."""
     taken: dict[str, int] = defaultdict(int)
-    left: dict[str, int] = defaultdict(lambda: -1)
     for part in (u.part for u in parts):
-        second = int(part["timestamp"])
         for new in (value for kind, value in _new_ids(part) if kind == "phone"):
-            taken[new] = max(taken[new], second)
-            for old in (value for kind, value in _ids(part) if kind == "phone"):
-                left[old] = max(left[old], second)
+            taken[new] = max(taken[new], int(part["timestamp"]))
     phones = [value for kind, value in ids if kind == "phone"]
-    return sorted(phones, key=lambda p: (left[p] >= taken[p], -taken[p], p))
+    return sorted(phones, key=lambda phone: (-taken[phone], phone))
 
 
 def _profile(update: Update, key: str) -> str | None:
