@@ -268,6 +268,45 @@ def test_reading_marks_all_that_is_unread_here_and_the_newest_at_meta(
     assert desk.ok(ONE, other)["unread_count"] == 1
 
 
+def test_somebody_blocked_learns_of_nothing(desk: Desk, graph: GraphServer) -> None:
+    conversation_id = desk.hear("4915550000001", "one")
+    desk.set("contacts", desk.contact_of(conversation_id), is_blocked=True)
+    desk.use(graph_url=graph.url)
+    done = desk.ok(verb("read"), conversation_id)
+    assert (done["receipt"], done["conversation"]["unread_count"]) == ("not_taken", 0)
+    assert graph.asked == []
+
+
+def test_a_thread_that_went_into_another_answers_with_that_and_says_so(desk: Desk) -> None:
+    root, gone = desk.hear("4915550000001", "one", "two"), str(uuid4())
+    desk.user("ana@acme.example")
+    desk.world.everything.execute(
+        "insert into messaging.conversation_merges (tenant_id, conversation_id, merged_into,"
+        " merged_at) values (%s, %s, %s, now())",
+        (desk.place.tenant_id, gone, root),
+    )
+    assert desk.ok(ONE, root)["merged_from"] is None
+    done = [
+        desk.ok(ONE, gone),
+        desk.ok(verb("pending"), gone),
+        desk.ok(verb("assign"), gone, body={"user": "ana@acme.example"}),
+        desk.ok(verb("tags"), gone, body={"add": ["vip"]}),
+        desk.ok(verb("archive"), gone),
+        desk.ok("PATCH /v1/conversations/{id}", gone, body={"is_pinned": True}),
+        desk.ok(verb("read"), gone)["conversation"],
+    ]
+    # Each verb did its work on the thread that is left.
+    assert {one["merged_from"] for one in done[:-1]} == {gone}
+    assert {one["id"] for one in done} == {root}
+    last = desk.ok(ONE, root)
+    assert (last["status"], last["tags"], last["is_pinned"]) == ("pending", ["vip"], True)
+    assert last["assigned_user_id"] is not None
+    assert last["archived_at"] is not None
+    assert last["unread_count"] == 0
+    texts = desk.pages("GET /v1/conversations/{id}/messages", gone, limit=1)
+    assert column(texts, "content") == [{"body": "two"}, {"body": "one"}]
+
+
 def test_a_long_backlog_is_read_in_short_transactions(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

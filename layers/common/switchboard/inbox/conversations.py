@@ -6,7 +6,7 @@ nothing, and the answer is the conversation as it stands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
@@ -113,8 +113,8 @@ class Reading(Arguments):
 class Read:
     """A conversation after it was read, and what became of the receipt.
 
-    taken: Meta has it. not_taken: Meta or the number's state refused it; here it is read all the
-    same. not_needed: nothing was unread.
+    taken: Meta has it. not_taken: Meta or the number's state refused it, or the person is blocked
+    and not to know; here it is read all the same. not_needed: nothing was unread.
     """
 
     conversation: Conversation
@@ -180,7 +180,7 @@ def move(tools: Tools, tenant_id: UUID, conversation_id: UUID, status: Status) -
         store.set_status(
             connection,
             tenant_id,
-            conversation_id,
+            store.find_root(connection, tenant_id, conversation_id),
             status,
             allowed=STEPS[status],
             now=tools.clock.now,
@@ -202,7 +202,8 @@ def assign(tools: Tools, tenant_id: UUID, conversation_id: UUID, given: Assignme
             user_id = store.find_user(connection, tenant_id, given.user)
             if user_id is None:
                 raise Unprocessable("this user is unknown or disabled", field="user")
-        store.assign(connection, tenant_id, conversation_id, user_id, now=tools.clock.now)
+        root = store.find_root(connection, tenant_id, conversation_id)
+        store.assign(connection, tenant_id, root, user_id, now=tools.clock.now)
         return _show(tools, connection, tenant_id, conversation_id)
 
     return transact(tools, tenant_id, write)
@@ -215,7 +216,7 @@ def tag(tools: Tools, tenant_id: UUID, conversation_id: UUID, change: TagChange)
         count = store.tag(
             connection,
             tenant_id,
-            conversation_id,
+            store.find_root(connection, tenant_id, conversation_id),
             add=change.add,
             remove=change.remove,
             now=tools.clock.now,
@@ -233,9 +234,8 @@ def archive(
     """Put the conversation away, or take it out again; raises NotFound."""
 
     def write(connection: Connection) -> Conversation:
-        store.archive(
-            connection, tenant_id, conversation_id, archived=archived, now=tools.clock.now
-        )
+        root = store.find_root(connection, tenant_id, conversation_id)
+        store.archive(connection, tenant_id, root, archived=archived, now=tools.clock.now)
         return _show(tools, connection, tenant_id, conversation_id)
 
     return transact(tools, tenant_id, write)
@@ -250,7 +250,7 @@ def change_conversation(
         store.change(
             connection,
             tenant_id,
-            conversation_id,
+            store.find_root(connection, tenant_id, conversation_id),
             priority=change.priority,
             is_pinned=change.is_pinned,
             now=tools.clock.now,
@@ -266,20 +266,18 @@ def read(tools: Tools, tenant_id: UUID, conversation_id: UUID, how: Reading) -> 
     The receipt goes to Meta with no transaction open; what comes meanwhile stays unread. Raises
     NotFound.
     """
-    conversation, newest = transact(
-        tools,
-        tenant_id,
-        lambda connection: (
-            _show(tools, connection, tenant_id, conversation_id),
-            store.find_newest_inbound(connection, tenant_id, conversation_id),
-        ),
-    )
+
+    def look(connection: Connection) -> tuple[Conversation, store.Newest | None]:
+        shown = _show(tools, connection, tenant_id, conversation_id)
+        return shown, store.find_newest_inbound(connection, tenant_id, shown.id)
+
+    conversation, newest = transact(tools, tenant_id, look)
     if newest is None or not (newest.is_unread or how.typing):
         return Read(conversation, "not_needed")
     # The road of sends is heavy to import, and only this goes along it.
     from switchboard.outbox.receipts import mark_read
 
-    taken = mark_read(
+    taken = not newest.is_blocked and mark_read(
         tools,
         tenant_id=tenant_id,
         account_id=newest.account_id,
@@ -294,7 +292,7 @@ def read(tools: Tools, tenant_id: UUID, conversation_id: UUID, how: Reading) -> 
             lambda connection: store.mark_read(
                 connection,
                 tenant_id,
-                conversation_id,
+                conversation.id,
                 newest,
                 limit=_AT_ONCE,
                 now=tools.clock.now,
@@ -314,7 +312,8 @@ def _filters(wanted: ConversationFilter) -> bool:
 def _show(
     tools: Tools, connection: Connection, tenant_id: UUID, conversation_id: UUID
 ) -> Conversation:
-    rows = store.load(connection, tenant_id, [conversation_id], now=tools.clock.now)
+    root = store.find_root(connection, tenant_id, conversation_id)
+    rows = store.load(connection, tenant_id, [root], now=tools.clock.now)
     if not rows:
         raise NotFound("this conversation is not known")
-    return rows[0]
+    return rows[0] if root == conversation_id else replace(rows[0], merged_from=conversation_id)

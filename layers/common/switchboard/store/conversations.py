@@ -17,7 +17,10 @@ LAST_ID = UUID(int=2**128 - 1)
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The thread of a number with a person (`contact`) or a group (`group_id`)."""
+    """The thread of a number with a person (`contact`) or a group (`group_id`).
+
+    `merged_from` is the id that was asked for where that thread went into this one.
+    """
 
     id: UUID
     account_id: UUID
@@ -45,6 +48,7 @@ class Conversation:
     closed_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    merged_from: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest inbound message; `is_unread` says whether anything of the thread is."""
+    """The newest inbound message; `is_unread` says whether anything of the thread is.
+
+    `is_blocked`: its person is, and learns of nothing that is done here.
+    """
 
     account_id: UUID
     wa_message_id: str
     occurred_at: datetime
     is_unread: bool
+    is_blocked: bool
 
 
 def walk(
@@ -110,6 +118,16 @@ def walk(
     if contact_id is not None:
         name = "walk_contact"
     return [Step(*row) for row in connection.execute(_SQL[name], parameters)]
+
+
+def find_root(connection: Connection, tenant_id: UUID, conversation_id: UUID) -> UUID:
+    """Return the conversation that an id stands for now: its own, or the one it went into."""
+    row = connection.execute(
+        _SQL["find_root"], {"tenant_id": tenant_id, "id": conversation_id}
+    ).fetchone()
+    assert row is not None
+    root: UUID = row[0]
+    return root
 
 
 def load(

@@ -94,7 +94,7 @@ def walk(
     at, key, message_id = after or (start, None, None)
     parameters = {
         "tenant_id": tenant_id,
-        "conversation_id": conversation_id,
+        "conversation_id": known[0],
         "at": at,
         "key": key,
         "id": message_id,

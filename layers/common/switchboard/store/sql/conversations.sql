@@ -61,6 +61,10 @@ where c.tenant_id = %(tenant_id)s and c.contact_id = %(contact_id)s
     and (%(archived)s::boolean is null or (c.archived_at is not null) = %(archived)s)
 order by c.last_message_at desc nulls last, c.id desc limit %(limit)s + 1
 
+-- name: find_root
+-- Two threads of one number that became one: the old id stands for the one that is left.
+select messaging.conversation_now(%(tenant_id)s, %(id)s)
+
 -- name: load
 select c.id, c.account_id, n.phone_number_id, c.contact_id,
     (select jsonb_build_object('id', p.id, 'name', p.name, 'profile_name', p.profile_name,
@@ -125,7 +129,9 @@ where tenant_id = %(tenant_id)s and id = %(id)s
 
 -- name: find_newest_inbound
 select m.account_id, m.wa_message_id, m.occurred_at,
-    m.status = 'received' or c.unread_count > 0 as is_unread
+    m.status = 'received' or c.unread_count > 0 as is_unread,
+    coalesce((select p.is_blocked from messaging.contacts as p
+        where p.tenant_id = c.tenant_id and p.id = c.contact_id), false) as is_blocked
 from messaging.whatsapp_messages as m
 join messaging.whatsapp_conversations as c on c.tenant_id = m.tenant_id and c.id = m.conversation_id
 where m.tenant_id = %(tenant_id)s and m.conversation_id = %(id)s and m.direction = 'inbound'

@@ -47,7 +47,9 @@ from (
 order by m.occurred_at, m.wa_message_id, m.id
 
 -- name: find_conversation
-select id from messaging.whatsapp_conversations where tenant_id = %(tenant_id)s and id = %(id)s
+-- Two threads of one number that became one: the old id stands for the one that is left.
+select id from messaging.whatsapp_conversations
+where tenant_id = %(tenant_id)s and id = messaging.conversation_now(%(tenant_id)s, %(id)s)
 
 -- name: find_media
 select id, message_id, conversation_id, account_id, direction, media_type, wa_media_id, mime_type,
