@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
-from switchboard.store.events import SYSTEM_TENANT
+from switchboard.intake.document import build
+from switchboard.store.events import SYSTEM_TENANT, take
+from switchboard.whatsapp.webhook import Event, parse
 from tests.databases import ClonedDatabase
-from tests.deliveries import SECOND, Number, Place, body_of
+from tests.deliveries import NOW, SECOND, Number, Place, body_of, in_threads, until
 from tests.field_changes import TEMPLATE, Json, digits, entry, payload, post
 
 PAST, FUTURE = SECOND - 3600, SECOND + 86_400
@@ -261,7 +265,8 @@ def test_a_mexican_number_is_found_in_both_forms(place: Place, registered: str, 
 
 
 def test_a_number_that_the_account_does_not_have_waits_as_a_dead_letter(place: Place) -> None:
-    number, other = place.number(), place.number()
+    number = place.number()
+    other = place.number(number.tenant_id)  # under an account of its own
     value = {"display_phone_number": digits(place, other), "event": "FLAGGED"}
     alone = entry(number, "phone_number_quality_update", value)
     neighbour = entry(number, "account_review_update", {"decision": "APPROVED"})
@@ -323,6 +328,56 @@ def test_what_is_known_better_from_elsewhere_is_left_alone(place: Place) -> None
     post(place, entry(number, "business_username_updates", {**shown, "username": "@t"}))
 
     assert number_of(place, "quality_rating", "username") == ("GREEN", "t")
+
+
+# --- Two at once --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["whatsapp_business_accounts", "whatsapp_accounts"])
+def test_of_two_who_tell_at_once_neither_is_lost(place: Place, table: str) -> None:
+    number = place.number()
+    shown = {"display_phone_number": digits(place, number)}
+    told = {
+        "whatsapp_business_accounts": [
+            entry(number, "account_review_update", {"decision": "APPROVED"}),
+            entry(number, "business_capability_update", {"max_phone_numbers_per_waba": 25}),
+        ],
+        "whatsapp_accounts": [
+            entry(number, "phone_number_quality_update", {**shown, "event": "FLAGGED"}),
+            entry(number, "business_username_updates", {**shown, "username": "t"}),
+        ],
+    }[table]
+    documents = [
+        build([(item, None) for item in parse(body_of([each])) if isinstance(item, Event)], uuid4)
+        for each in told
+    ]
+    held = threading.Event()
+
+    def tell(n: int) -> None:
+        if n == len(told):
+            with psycopg.connect(place.database.superuser_url) as holder:
+                holder.execute(f"select from messaging.{table} for update")
+                held.set()
+                until(lambda: waiting() == len(told))
+            return
+        assert held.wait(20)
+        with psycopg.connect(place.database.app_url, autocommit=True) as connection:
+            # However slow this machine is, they wait for each other.
+            connection.execute("set lock_timeout = 0")
+            connection.execute("set statement_timeout = 0")
+            take(connection, number.tenant_id, documents[n], NOW)
+
+    def waiting() -> int:
+        count: int = place.one(
+            "select count(*) from pg_stat_activity where datname = current_database()"
+            " and usename = 'app' and wait_event_type = 'Lock'"
+        )
+        return count
+
+    in_threads(len(told) + 1, tell)
+
+    (states,) = place.rows(f"select states from messaging.{table}")
+    assert len(states[0]) == 2
 
 
 # --- The log ------------------------------------------------------------------------------------
