@@ -126,4 +126,4 @@ def _of(message: Message) -> dict[str, Any] | None:
     return {"s": word.state, "by": source, "w": text, "l": word.language}
 
 
-KIND = Effect(name="consent_words", of=_of)
+KIND = Effect(name="consent_words", of=_of, payloads=(Text, Button, ButtonReply))
