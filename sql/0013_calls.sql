@@ -249,7 +249,7 @@ begin
             (tenant_id, id, account_id, contact_id, window_expires_at, created_at, updated_at)
         values (p_tenant, gen_random_uuid(), e.a, e.c, e.opened_at + interval '24 hours', p_now, p_now)
         on conflict (tenant_id, account_id, contact_id) do update
-        set window_expires_at = greatest(c.window_expires_at, excluded.window_expires_at),
+        set window_expires_at = excluded.window_expires_at,
             updated_at = p_now
         where excluded.window_expires_at > coalesce(c.window_expires_at, '-infinity');
     end loop;

@@ -116,6 +116,15 @@ def test_a_chunk_is_stored_as_it_was(place: Place) -> None:
     ]
 
 
+def test_what_a_history_says_of_a_message_of_ours_changes_nothing(place: Place) -> None:
+    number = place.number()
+    (sent,) = place.sent_messages(number, ["wamid.1"])
+    post(place, number, chunk(ours("wamid.1", 0, "READ")))
+    assert place.rows(
+        "select origin, content, status from messaging.whatsapp_messages where id = %s", sent
+    ) == [("api", {"body": "hello"}, "accepted")]
+
+
 def placeholder() -> Json:
     part = theirs("wamid.pic", 3, type="media_placeholder")
     del part["text"]

@@ -217,6 +217,9 @@ def test_the_earliest_failure_gives_its_errors_in_every_order(place: Place) -> N
         for second, errors in order:
             post(environment, failed(number, f"wamid.{n}", second, errors))
         assert place.rows(ROW, sent)[0][7:] == (at(0), "3", "First", failure(3, "First"))
+        (at_once,) = place.sent_messages(number, [f"wamid.all{n}"])
+        post(environment, *(failed(number, f"wamid.all{n}", *each) for each in order))
+        assert place.rows(ROW, at_once)[0][7:] == (at(0), "3", "First", failure(3, "First"))
 
 
 def test_errors_of_any_shape_do_no_harm(place: Place) -> None:
