@@ -249,7 +249,8 @@ def test_contacts_that_become_one_keep_staffs_name_else_the_newest_entry(
             (("Ana", "Ana B")[staff],),
         )
     winner = place.one(
-        "select messaging.merge_contacts(%s, array(select id from messaging.contacts), 'late_pairing')",
+        "select messaging.merge_contacts(%s, array(select id from messaging.contacts),"
+        " 'late_pairing')",
         number.tenant_id,
     )
     assert place.rows(
