@@ -39,6 +39,8 @@ create table messaging.contacts (
     unique (tenant_id, external_user_id),
     foreign key (tenant_id, merged_into) references messaging.contacts (tenant_id, id)
 ) with (fillfactor = 85);
+create index contacts_merged on messaging.contacts (tenant_id, merged_into)
+    where merged_into is not null;
 call messaging.protect('messaging.contacts', 'select, insert, update');
 
 -- Whoever writes rows that name a contact holds this until the commit, beside all others that do; a

@@ -146,6 +146,8 @@ create table messaging.media (
     foreign key (tenant_id, conversation_id)
         references messaging.whatsapp_conversations (tenant_id, id) on delete cascade
 );
+-- Of the messages of a conversation; deleting one looks here too.
+create index media_conversation on messaging.media (tenant_id, conversation_id);
 call messaging.protect('messaging.media', 'select, insert, update, delete');
 create trigger touch before update on messaging.media
     for each row execute function messaging.touch();

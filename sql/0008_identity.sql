@@ -4,11 +4,6 @@
 -- takes it alone. So nothing that names a contact is written while one is merged, except by those who
 -- go by rows that are locked here too (attempts and jobs under a lease).
 
-create index contacts_merged on messaging.contacts (tenant_id, merged_into)
-    where merged_into is not null;
--- Of the messages of a conversation; deleting one looks here too.
-create index media_conversation on messaging.media (tenant_id, conversation_id);
-
 -- What Meta said of a person's identifiers, each once, with Meta's time.
 create table messaging.identity_changes (
     tenant_id uuid not null references messaging.tenants (id) on delete cascade,

@@ -13,7 +13,7 @@ import pytest
 
 from switchboard.intake import backlog
 from switchboard.intake.backlog import Drained
-from switchboard.intake.store import store
+from switchboard.intake.store import Stored, store
 from switchboard.kernel.errors import Unavailable
 from switchboard.tools import Tools
 from tests.cut_link import CutLink
@@ -468,7 +468,7 @@ def test_a_body_that_takes_its_backend_down_counts_and_the_rest_is_stored(
     whole = s3.get_object(Bucket=BUCKET, Key=bad)["Body"].read()
     usual = store
 
-    def deadly(tools: Tools, body: bytes, app_id: str | None) -> bool:
+    def deadly(tools: Tools, body: bytes, app_id: str | None) -> Stored:
         if body == whole:
             raise Unavailable("the database was lost") from psycopg.OperationalError("closed")
         return usual(tools, body, app_id)
