@@ -54,6 +54,8 @@ def _chunk(change: Change, chunk: Any) -> Iterator[Item]:
             "er": errors,
         }
         yield event(change, "history_refusal", document, part={"history": [{"errors": errors}]})
+    elif errors is not None and type(errors) is not list:
+        yield odd(change, chunk, "errors of history is not a list")
     metadata = chunk.get("metadata")
     progress = {
         ours: metadata[key]
@@ -70,6 +72,8 @@ def _chunk(change: Change, chunk: Any) -> Iterator[Item]:
             {"ph": 0, "ch": 0, "pr": 0} | progress,
             part={"history": [{"metadata": metadata, "threads": []}]},
         )
+    elif metadata is not None:
+        yield odd(change, chunk, "the progress of history cannot be read")
     elif not threads and not errors:
         yield odd(change, chunk, "a chunk of history says nothing")
     if type(threads) is not list:
