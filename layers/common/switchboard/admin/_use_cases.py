@@ -54,7 +54,7 @@ SYSTEM = UUID(int=0)
 #: Before the 43 random characters, so that a leaked key is recognised for what it is.
 KEY_PREFIX = "sb_"
 #: Before a subscription's secret, as Standard Webhooks write it; its bytes are base64.
-SECRET_PREFIX = "whsec_"  # nosec B105 - what stands before a secret
+SECRET_PREFIX = "whsec_"  # nosec B105
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from switchboard.intake.effects._effect import Effect
 from switchboard.whatsapp.webhook import Message, NfmReply
 
 #: What Meta takes for a flow sent without a token: it names no session.
-_NO_TOKEN = "unused"  # nosec B105 - Meta's word for none
+_NO_TOKEN = "unused"  # nosec B105
 
 
 def _of(message: Message) -> dict[str, Any] | None:
