@@ -223,6 +223,10 @@ class _Reader:
             )
         elif items:
             self.items += items
+            rest = _rest(value, items)
+            if rest:  # beside what is read: a list that Meta adds one day
+                part = {**change, "value": _address(value) | rest}
+                self._unhandled(waba_id, number, field, part, time)
         else:  # an empty list, say: kept, for nobody knows what it means
             self._unhandled(waba_id, number, field, change, time)
 
@@ -433,8 +437,28 @@ def _has_odd_contacts(value: Object) -> bool:
 
 def _change(value: Object, part: Object) -> Object:
     """Return a change of the field messages that holds only `part` of `value`, and its address."""
-    address = {key: value[key] for key in ("messaging_product", "metadata") if key in value}
-    return {"field": "messages", "value": address | part}
+    return {"field": "messages", "value": _address(value) | part}
+
+
+def _address(value: Object) -> Object:
+    return {key: value[key] for key in ("messaging_product", "metadata") if key in value}
+
+
+def _rest(value: Object, items: list[Item]) -> Object:
+    """Return what of a change's value none of its items holds, addresses aside."""
+    held = {"messaging_product", "metadata", "contacts"}
+    for item in items:
+        match item:
+            case Event(change=change) | Unhandled(raw=change):
+                held |= change["value"].keys()
+            case Malformed(body=body):
+                for entry in json.loads(body)["entry"]:
+                    held |= entry["changes"][0]["value"].keys()
+            case Message():
+                held.add("messages")
+            case Status():
+                held.add("statuses")
+    return {key: part for key, part in value.items() if part and key not in held}
 
 
 def _read_message(
