@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -145,16 +146,13 @@ def _status(status: Status, account: UUID | None) -> dict[str, Any]:
         "t": status.timestamp,
         "d": status.raw,
     }
-    ours = message_of(status.callback_data)
-    if ours is not None:
+    if status.callback_data is not None and (ours := message_of(status.callback_data)) is not None:
         document["cb"] = ours
     return document
 
 
-def message_of(callback_data: str | None) -> str | None:
+def message_of(callback_data: str) -> str | None:
     """Return the message id of an attempt's key `<message id>.<n>`; None for any other shape."""
-    if callback_data is None:
-        return None
     message_id, dot, attempt = callback_data.partition(".")
     if len(message_id) != 36 or not dot or not (attempt.isascii() and attempt.isdigit()):
         return None
@@ -176,27 +174,28 @@ class _People:
         self._parent: list[int] = []
         self._of: dict[Identifier, int] = {}
         self._identifiers: list[dict[Identifier, None]] = []
-        self._profiles: list[dict[str, tuple[int, bytes, str]]] = []
+        self._profiles: list[dict[str, tuple[int, str]]] = []
         self._changes: list[tuple[int, Change]] = []
 
     def add(self, message: Message) -> None:
         """Take up the sender of the next message, and what it says of their identifiers."""
         identifiers = identifiers_of(message.sender)
         changes = changes_of(message, identifiers)
-        identifiers += [(change.kind, change.current) for change in changes if change.kind in KINDS]
+        if changes:
+            identifiers += [(c.kind, c.current) for c in changes if c.kind in KINDS]
         person = len(self._parent)
         known = {self._root(self._of[i]) for i in identifiers if i in self._of}
         if known:
             person = min(known)
             for other in known - {person}:
                 self._join(person, other)
+            self._identifiers[person].update(dict.fromkeys(identifiers))
         else:
             self._parent.append(person)
-            self._identifiers.append({})
+            self._identifiers.append(dict.fromkeys(identifiers))
             self._profiles.append({})
         for identifier in identifiers:
             self._of[identifier] = person
-            self._identifiers[person][identifier] = None
         self._note(person, "n", message.sender.profile_name, message.timestamp)
         self._note(person, "u", message.sender.username, message.timestamp)
         self._senders.append(person)
@@ -208,23 +207,24 @@ class _People:
         """Return the persons, their identifiers, changes of these, and each message's person."""
         roots = [person for person, parent in enumerate(self._parent) if person == parent]
         place = {person: index for index, person in enumerate(roots)}
-        persons = []
+        persons: list[dict[str, Any]] = []
         identifiers = []
         for person in roots:
             document: dict[str, Any] = {}
-            for key, (time, _, value) in self._profiles[person].items():
+            for key, (time, value) in self._profiles[person].items():
                 document[key] = value
                 document[key + "t"] = time
+            mine = []
             for kind, value in self._identifiers[person]:
                 if kind == "phone":
                     # Of several the smallest is shown, until a change tells which is the newest.
                     document["ph"] = min(value, document.get("ph", value))
-                identifiers.append(
-                    {"p": place[person], "r": KINDS.index(kind), "k": kind, "v": value}
-                )
+                mine.append({"p": len(persons), "r": KINDS.index(kind), "k": kind, "v": value})
+            if len(mine) > 1:
+                # The leading identifier of a person comes first.
+                mine.sort(key=itemgetter("r"))
+            identifiers += mine
             persons.append(document)
-        # The leading identifier of a person comes first.
-        identifiers.sort(key=lambda i: (i["p"], i["r"]))
         changes = []
         for person, change in self._changes:
             index = place[self._root(person)]
@@ -241,10 +241,13 @@ class _People:
     def _note(self, person: int, key: str, value: str | None, time: int) -> None:
         if not value:
             return
-        pair = (time, hashlib.sha256(value.encode()).digest(), value)
         known = self._profiles[person].get(key)
-        if known is None or known < pair:
-            self._profiles[person][key] = pair
+        if (
+            known is None
+            or known[0] < time
+            or (known[0] == time and _sha256(known[1]) < _sha256(value))
+        ):
+            self._profiles[person][key] = (time, value)
 
     def _root(self, person: int) -> int:
         while self._parent[person] != person:
@@ -254,5 +257,9 @@ class _People:
     def _join(self, person: int, other: int) -> None:
         self._parent[other] = person
         self._identifiers[person].update(self._identifiers[other])
-        for key, (time, _, value) in self._profiles[other].items():
+        for key, (time, value) in self._profiles[other].items():
             self._note(person, key, value, time)
+
+
+def _sha256(value: str) -> bytes:
+    return hashlib.sha256(value.encode()).digest()

@@ -21,8 +21,8 @@ from switchboard.whatsapp.webhook import Button, ButtonReply, Message, Text
 
 State = Literal["given", "withdrawn"]
 
-#: Characters after which a text is no word of ours, whatever stands around it.
-LONGEST = 60
+#: Characters after which a text is no word of ours: the longest has 23, the rest is punctuation.
+LONGEST = 32
 _DEFAULT = "en"
 
 #: Accents people leave out, Arabic's vowel and hamza marks and its lengthening stroke, and the
