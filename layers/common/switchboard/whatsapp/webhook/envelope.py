@@ -213,16 +213,13 @@ class _Reader:
                 items = list(kind.read(read))
             except Odd as odd:
                 problem = problem or str(odd)
-            else:
-                if items and problem is not None:
-                    self.items += map(_fit_item, items)
-                    return
-        if problem is not None:
+        if problem is not None and not items:
             self._malformed(
                 waba_id, read.phone_number_id, problem, change, body_of(waba_id, change, time)
             )
         elif items:
-            self.items += items
+            # What cannot be stored stands in some of them, or beside them.
+            self.items += items if problem is None else map(_fit_item, items)
             rest = _rest(value, items)
             if rest:  # beside what is read: a list that Meta adds one day
                 part = {**change, "value": _address(value) | rest}
