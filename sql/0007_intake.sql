@@ -168,8 +168,8 @@ begin
             as p(contact_id, c, missing) where p.missing and p.contact_id <> p.c);
     end if;
 
-    if p_doc ? 'x' or v_grown <> '{}' then
-        -- All at once, sorted: what follows writes some of them.
+    if p_doc ? 'x' or v_grown <> '{}' or jsonb_path_exists(p_doc, '$.m[*].fx.consent_words') then
+        -- All at once, sorted: what follows writes some of them, and consents do so later.
         perform 1 from messaging.contacts as c
         where c.tenant_id = p_tenant and c.id = any (v_contacts) order by c.id for no key update;
         if p_doc ? 'x' then
@@ -478,14 +478,6 @@ begin
         t bigint, pv text, n boolean, o boolean, r boolean, ty text, c jsonb, x jsonb, cx text,
         f boolean, md jsonb, fx jsonb)
     where m.k = any (p_new);
-
-    -- What they say of their consent changes the contact, whose lock comes before the conversation's.
-    if jsonb_path_exists(p_doc, '$.m[*].fx.consent_words') then
-        perform 1 from messaging.contacts as c
-        where c.tenant_id = p_tenant and c.id = any (array(
-            select a.contact_id from unnest(v_arrivals) as a where a.effects ? 'consent_words'))
-        order by c.id for no key update;
-    end if;
 
     v_conversations := messaging.claim_conversations(p_tenant, v_arrivals, p_now);
 

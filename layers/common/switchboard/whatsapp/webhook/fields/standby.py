@@ -22,11 +22,14 @@ def _read(change: Change) -> Iterable[Item]:
     said = optional_object(change.value, NAME) or {}
     contacts = said.get("contacts")
     people = contacts if type(contacts) is list else []
+    rest = {key: part for key, part in said.items() if part and key != "messages"}
+    named: list[Any] = []
     for message in parts(said, "messages"):
         try:
             if type(message) is not dict:
                 raise Odd("message is not an object")
             mine: Object = {"contacts": _of(message, people), "messages": [message]}
+            named += mine["contacts"]
             yield told(
                 change,
                 "account_event",
@@ -38,6 +41,10 @@ def _read(change: Change) -> Iterable[Item]:
             )
         except Odd as problem:
             yield odd(change, message, str(problem))
+    if people:
+        rest["contacts"] = [person for person in people if person not in named]
+    if any(rest.values()):
+        yield odd(change, {NAME: rest}, "stands beside the messages")
 
 
 def _of(message: Object, people: list[Any]) -> list[Any]:
