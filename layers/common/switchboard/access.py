@@ -33,8 +33,6 @@ SCOPES: dict[str, str] = {
     "consents:write": "record consents",
     "dead_letters:read": "list and read what could not be processed",
     "dead_letters:write": "replay it",
-    "subscriptions:read": "list subscriptions of events and their deliveries",
-    "subscriptions:write": "make, change and end them",
 }
 
 #: No key is longer; a megabyte of header is not worth a digest.
