@@ -184,12 +184,12 @@ SHAPES = [
     Shape("a", "single-4c", 4, 1, 0, 0, 150, 9, 0.55),
     Shape("b", "body-100-known-1c", 1, 50, 0, 50, 12, 7, 0.55),
     Shape("b", "body-100-known-4c", 4, 50, 0, 50, 6, 7, 0.55),
-    Shape("b", "body-1000-known-1c", 1, 500, 0, 500, 2, 7, 0.60),
-    Shape("b", "body-1000-known-4c", 4, 500, 0, 500, 1, 7, 0.60),
+    Shape("b", "body-1000-known-1c", 1, 500, 0, 500, 2, 15, 0.60),
+    Shape("b", "body-1000-known-4c", 4, 500, 0, 500, 1, 15, 0.60),
     Shape("b", "body-100-new-1c", 1, 40, 10, 50, 12, 7, 0.45),
     Shape("b", "body-100-new-4c", 4, 40, 10, 50, 6, 7, 0.45),
-    Shape("b", "body-1000-new-1c", 1, 400, 100, 500, 2, 7, 0.45),
-    Shape("b", "body-1000-new-4c", 4, 400, 100, 500, 1, 7, 0.45),
+    Shape("b", "body-1000-new-1c", 1, 400, 100, 500, 2, 15, 0.45),
+    Shape("b", "body-1000-new-4c", 4, 400, 100, 500, 1, 15, 0.45),
 ]
 
 
@@ -353,13 +353,7 @@ class Material:
             )
             contacts.append({"profile": {"name": f"Person {known}"}, "wa_id": person[2]})
         statuses = [
-            {
-                "id": wamid,
-                "status": "sent",
-                "timestamp": str(time_),
-                "recipient_id": "4910000000",
-                "pricing": {"billable": True, "pricing_model": "PMP", "category": "utility"},
-            }
+            _status(wamid, time_)
             for _, wamid, time_ in itertools.islice(self._sent, shape.statuses)
         ]
         value = {
@@ -434,7 +428,7 @@ class Material:
                 "args": json.dumps(row["args"]),
             }
         statuses = [
-            {"id": str(id_), "w": wamid, "t": time_, "d": {"id": wamid, "status": "sent"}}
+            {"id": str(id_), "w": wamid, "t": time_, "d": _status(wamid, time_)}
             for id_, wamid, time_ in itertools.islice(self._sent, shape.statuses)
         ]
         document = {"m": rows, "new": fresh, "s": statuses}
@@ -449,3 +443,14 @@ class Material:
             for _ in range(shape.new)
         ]
         return [*known, *new]
+
+
+def _status(wamid: str, time_: int) -> dict[str, Any]:
+    """Return Meta's object of a status, which both forms keep whole."""
+    return {
+        "id": wamid,
+        "status": "sent",
+        "timestamp": str(time_),
+        "recipient_id": "4910000000",
+        "pricing": {"billable": True, "pricing_model": "PMP", "category": "utility"},
+    }

@@ -179,25 +179,28 @@ class _People:
 
     def add(self, message: Message) -> None:
         """Take up the sender of the next message, and what it says of their identifiers."""
-        identifiers = identifiers_of(message.sender)
+        sender = message.sender
+        identifiers = identifiers_of(sender)
         changes = changes_of(message, identifiers)
         if changes:
             identifiers += [(c.kind, c.current) for c in changes if c.kind in KINDS]
-        person = len(self._parent)
-        known = {self._root(self._of[i]) for i in identifiers if i in self._of}
-        if known:
-            person = min(known)
-            for other in known - {person}:
-                self._join(person, other)
-            self._identifiers[person].update(dict.fromkeys(identifiers))
-        else:
+        person = None
+        for identifier in identifiers:
+            known = self._of.get(identifier)
+            if known is not None:
+                known = self._root(known)
+                person = known if person is None else self._join(person, known)
+        if person is None:
+            person = len(self._parent)
             self._parent.append(person)
             self._identifiers.append(dict.fromkeys(identifiers))
             self._profiles.append({})
+        else:
+            self._identifiers[person].update(dict.fromkeys(identifiers))
         for identifier in identifiers:
             self._of[identifier] = person
-        self._note(person, "n", message.sender.profile_name, message.timestamp)
-        self._note(person, "u", message.sender.username, message.timestamp)
+        self._note(person, "n", sender.profile_name, message.timestamp)
+        self._note(person, "u", sender.username, message.timestamp)
         self._senders.append(person)
         self._changes += [(person, change) for change in changes]
 
@@ -254,11 +257,15 @@ class _People:
             person = self._parent[person]
         return person
 
-    def _join(self, person: int, other: int) -> None:
-        self._parent[other] = person
-        self._identifiers[person].update(self._identifiers[other])
-        for key, (time, value) in self._profiles[other].items():
-            self._note(person, key, value, time)
+    def _join(self, one: int, other: int) -> int:
+        """Make one person of two roots, and return the first of them."""
+        person, other = min(one, other), max(one, other)
+        if person != other:
+            self._parent[other] = person
+            self._identifiers[person].update(self._identifiers[other])
+            for key, (time, value) in self._profiles[other].items():
+                self._note(person, key, value, time)
+        return person
 
 
 def _sha256(value: str) -> bytes:

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+#: The bits of a version-7 UUID that do not vary, the version and the variant: where, and what.
+_NOT_FIXED = ~(0xF << 76 | 0x3 << 62)
+_FIXED = 0x7 << 76 | 0x2 << 62
+
 
 def uuid7(milliseconds: int | None = None) -> UUID:
     """Return a version-7 UUID (RFC 9562, 5.7) of `milliseconds` since 1970 (default: now).
@@ -20,15 +24,8 @@ def uuid7(milliseconds: int | None = None) -> UUID:
     The message tables are partitioned by this time, so it is the time of arrival here.
     """
     ms = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
-    noise = int.from_bytes(os.urandom(10), "big")
-    # 48 bits of time, the version, 12 bits of noise, the variant, 62 bits of noise.
-    return UUID(
-        int=(ms & 0xFFFF_FFFF_FFFF) << 80
-        | 0x7 << 76
-        | (noise >> 68) << 64
-        | 0x2 << 62
-        | noise & 0x3FFF_FFFF_FFFF_FFFF
-    )
+    noise = int.from_bytes(os.urandom(10))
+    return UUID(int=((ms & 0xFFFF_FFFF_FFFF) << 80 | noise) & _NOT_FIXED | _FIXED)
 
 
 def wall_clock() -> datetime:
