@@ -16,7 +16,7 @@ from functions.manage import app as manage
 from functions.send_message import app as send_message
 from switchboard.access import SCOPES
 from switchboard.inbox import consents, contacts, conversations, media, messages
-from switchboard.intake import asked
+from switchboard.intake import asked, letters
 from switchboard.outbox.request import SendRequest
 from switchboard.store.consents import Consent
 from switchboard.store.contacts import Contact
@@ -100,7 +100,7 @@ OPERATIONS: dict[str, Operation] = {
         "Sign an address that reads the file for some minutes", "Address", media.AddressWanted
     ),
     "GET /v1/dead-letters": Operation(
-        "List what could not be processed, the newest first", "Letter[]", asked.LetterFilter
+        "List what could not be processed, the newest first", "Letter[]", letters.LetterFilter
     ),
     "GET /v1/dead-letters/{id}": Operation("Show a letter with its body", "WholeLetter"),
     "POST /v1/dead-letters/{id}/replay": Operation("Take it through intake now", "Letter"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from switchboard.access import Caller, Guarded
 from switchboard.intake import letters
-from switchboard.intake.asked import RESOLVED, LetterFilter, LetterSelection, as_document
+from switchboard.intake.asked import LetterSelection, as_document
+from switchboard.intake.letters import LetterFilter
 from switchboard.kernel.arguments import LIMIT, Nothing, read, read_id, read_query
 from switchboard.kernel.http import Request, Response, reply
 from switchboard.tools import Tools
@@ -15,9 +16,7 @@ _WHAT = "this dead letter"
 def get_letters(tools: Tools, caller: Caller, request: Request) -> Response:
     """List letters, the newest first, without their bodies."""
     wanted = read_query(LetterFilter, request.query)
-    members = wanted.model_dump(exclude={"state"})
-    page = letters.browse(tools, caller.tenant_id, resolved=RESOLVED[wanted.state], **members)
-    return reply(200, {"data": page.letters, "next_cursor": page.cursor})
+    return reply(200, letters.browse(tools, caller.tenant_id, wanted))
 
 
 def get_letter(tools: Tools, caller: Caller, request: Request) -> Response:

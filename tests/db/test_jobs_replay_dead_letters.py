@@ -12,7 +12,7 @@ import pytest
 
 from switchboard import worker
 from switchboard.intake import letters
-from switchboard.intake.letters import Selection
+from switchboard.intake.letters import LetterFilter, Selection
 from switchboard.jobs import replay_dead_letters
 from switchboard.kernel.errors import BadRequest, NotFound, Unavailable
 from switchboard.store.events import SYSTEM_TENANT
@@ -211,7 +211,7 @@ def test_another_tenants_letters_are_neither_seen_nor_replayed(place: Place) -> 
     letters.order_replay(tools, mine.tenant_id, Selection(ids=(theirs[0],)))
 
     assert run_jobs(place) == [{"stored": 0, "kept": 0, "more": False}]
-    assert len(letters.browse(tools, mine.tenant_id).letters) == 1
+    assert len(letters.browse(tools, mine.tenant_id, LetterFilter()).data) == 1
     with pytest.raises(NotFound):
         letters.show(tools, mine.tenant_id, theirs[0])
     with pytest.raises(NotFound):
@@ -306,7 +306,7 @@ def test_one_letter_is_replayed_at_once_and_a_worker_is_woken(place: Place) -> N
     number = stranger(place)
     place.post(message(number, "wamid.1", ANA))
     register(place, number)
-    (letter,) = letters.browse(place.usual.tools, SYSTEM_TENANT).letters
+    (letter,) = letters.browse(place.usual.tools, SYSTEM_TENANT, LetterFilter()).data
     before = place.usual.nudges
 
     after = letters.replay(place.usual.tools, SYSTEM_TENANT, letter.id)
@@ -322,12 +322,12 @@ def test_what_comes_again_after_it_was_resolved_is_an_open_letter_again(place: P
     later = place.environment(now=NOW + timedelta(days=29))
     odd = Update(number, {"id": "wamid.1"})
     place.post(odd)
-    (letter,) = letters.browse(place.usual.tools, number.tenant_id).letters
+    (letter,) = letters.browse(place.usual.tools, number.tenant_id, LetterFilter()).data
     place.everything.execute("update messaging.webhook_dead_letters set resolved_at = %s", (NOW,))
 
     assert later.post([odd]) == 200
 
-    (again,) = letters.browse(place.usual.tools, number.tenant_id).letters
+    (again,) = letters.browse(place.usual.tools, number.tenant_id, LetterFilter()).data
     assert (again.id, again.resolved_at) == (letter.id, None)
     assert again.received_at == NOW + timedelta(days=29)
 
@@ -344,17 +344,17 @@ def test_letters_are_listed_newest_first_page_by_page_and_each_once(place: Place
     cursor: str | None = None
     pages = 0
     while True:
-        page = letters.browse(tools, number.tenant_id, limit=3, cursor=cursor)
-        seen += [letter.id for letter in page.letters]
-        times += [letter.received_at for letter in page.letters]
-        cursor, pages = page.cursor, pages + 1
+        page = letters.browse(tools, number.tenant_id, LetterFilter(limit=3, cursor=cursor))
+        seen += [letter.id for letter in page.data]
+        times += [letter.received_at for letter in page.data]
+        cursor, pages = page.next_cursor, pages + 1
         if cursor is None:
             break
     assert pages == 3
     assert len(set(seen)) == 7
     assert times == sorted(times, reverse=True)
     with pytest.raises(BadRequest):
-        letters.browse(tools, number.tenant_id, cursor="made up")
+        letters.browse(tools, number.tenant_id, LetterFilter(cursor="made up"))
 
 
 def test_letters_are_found_by_reason_field_time_and_state(place: Place) -> None:
@@ -366,21 +366,22 @@ def test_letters_are_found_by_reason_field_time_and_state(place: Place) -> None:
     tools, tenant = place.usual.tools, number.tenant_id
 
     def reasons(**filters: Any) -> list[str]:
-        return [letter.reason for letter in letters.browse(tools, tenant, **filters).letters]
+        page = letters.browse(tools, tenant, LetterFilter(**filters))
+        return [letter.reason for letter in page.data]
 
     assert sorted(reasons()) == ["malformed", "unhandled_field"]
     assert reasons(reason="malformed") == ["malformed"]
     assert reasons(field="tomorrows_field") == ["unhandled_field"]
     assert reasons(until=NOW) == []
     assert len(reasons(since=NOW)) == 2
-    assert reasons(resolved=True) == []
+    assert reasons(state="resolved") == []
     place.everything.execute(
         "update messaging.webhook_dead_letters set resolved_at = %s where reason = 'malformed'",
         (NOW,),
     )
     assert reasons() == ["unhandled_field"]
-    assert reasons(resolved=True) == ["malformed"]
-    assert len(reasons(resolved=None)) == 2
+    assert reasons(state="resolved") == ["malformed"]
+    assert len(reasons(state="all")) == 2
     (count,) = letters.count(tools, tenant)
     assert (count.reason, count.field, count.letters) == ("unhandled_field", "tomorrows_field", 1)
 
@@ -391,7 +392,7 @@ def test_a_body_is_shown_as_text_or_else_as_base64(place: Place) -> None:
     tools = place.usual.tools
     shown = [
         letters.show(tools, SYSTEM_TENANT, letter.id)
-        for letter in letters.browse(tools, SYSTEM_TENANT).letters
+        for letter in letters.browse(tools, SYSTEM_TENANT, LetterFilter()).data
     ]
     assert {one.text for one in shown if one.text} == {"not JSON 🌵"}
     assert {one.base64 for one in shown if one.base64} == {"//4=", "YQBi"}

@@ -281,6 +281,29 @@ def test_a_dead_letter_is_listed_shown_and_replayed(desk: Desk) -> None:
     assert desk.call("POST /v1/dead-letters/replay", body={})[0] == 422
 
 
+def test_a_cursor_of_dead_letters_belongs_to_its_filters(desk: Desk) -> None:
+    route = "GET /v1/dead-letters"
+    for name in ("one", "two", "three"):
+        desk.world.everything.execute(
+            "insert into messaging.webhook_dead_letters (tenant_id, sha256, body, reason, field)"
+            " values (%s, sha256(%s), %s, 'malformed', 'messages')",
+            (desk.place.tenant_id, name.encode(), name.encode()),
+        )
+    cursor = desk.ok(route, limit=1)["next_cursor"]
+    assert len(desk.ok(route, limit=2, cursor=cursor)["data"]) == 2
+    assert len(desk.pages(route, limit=1)) == 3
+    others = [
+        *({name: "malformed"} for name in ("reason", "field")),
+        *({"state": state} for state in ("resolved", "all")),
+        *({name: "2020-01-01T00:00:00Z"} for name in ("since", "until")),
+    ]
+    refused = desk.call("GET /v1/contacts", cursor=cursor)[1]
+    assert refused["field"] == "cursor"
+    for filters in others:
+        status, problem = desk.call(route, cursor=cursor, **filters)
+        assert (status, problem["title"]) == (400, refused["title"]), filters
+
+
 def test_what_is_answered_has_the_members_that_the_document_names(desk: Desk) -> None:
     ids = fill(desk)
     schemas = api_document.document()["components"]["schemas"]

@@ -8,9 +8,12 @@ from uuid import UUID
 from pydantic import Field
 
 from switchboard.commands._resource import Command, Resource
+from switchboard.inbox._page import Page
 from switchboard.intake import letters
-from switchboard.intake.asked import RESOLVED, LetterFilter, LetterSelection, as_document
+from switchboard.intake.asked import LetterSelection, as_document
+from switchboard.intake.letters import LetterFilter
 from switchboard.kernel.arguments import Arguments, Nothing
+from switchboard.store.letters import Letter
 from switchboard.tools import Tools
 
 
@@ -20,11 +23,9 @@ class TheLetter(Arguments):
     letter: UUID = Field(description="the letter's id")
 
 
-def list_letters(tools: Tools, tenant_id: UUID, wanted: LetterFilter) -> dict[str, Any]:
+def list_letters(tools: Tools, tenant_id: UUID, wanted: LetterFilter) -> Page[Letter]:
     """List what could not be processed, the newest first."""
-    members = wanted.model_dump(exclude={"state"})
-    page = letters.browse(tools, tenant_id, resolved=RESOLVED[wanted.state], **members)
-    return {"data": page.letters, "next_cursor": page.cursor}
+    return letters.browse(tools, tenant_id, wanted)
 
 
 def count_letters(tools: Tools, tenant_id: UUID, _nothing: Nothing) -> dict[str, Any]:

@@ -1,28 +1,16 @@
-"""What is asked of dead letters, by route and by command."""
+"""What is asked of dead letters and answered, by route and by command."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from switchboard.intake.letters import MOST, USUAL, Reason, Selection, Shown
+from switchboard.intake.letters import Reason, Selection, Shown
 from switchboard.kernel.arguments import Arguments
 from switchboard.store.letters import Letter
-
-
-class LetterFilter(Arguments):
-    """Which letters to list."""
-
-    reason: Reason | None = Field(None, description="why they are letters")
-    field: str | None = Field(None, max_length=100, description="of this webhook field")
-    state: Literal["open", "resolved", "all"] = Field("open", description="open, resolved or all")
-    since: AwareDatetime | None = Field(None, description="received then or later")
-    until: AwareDatetime | None = Field(None, description="received before")
-    limit: int = Field(USUAL, ge=1, le=MOST, description=f"rows of a page, at most {MOST}")
-    cursor: str | None = Field(None, max_length=1000, description="next_cursor of the page before")
 
 
 class LetterSelection(Arguments):
@@ -46,9 +34,6 @@ class LetterSelection(Arguments):
         return Selection(
             self.reason, self.since, self.until, None if self.ids is None else tuple(self.ids)
         )
-
-
-RESOLVED: dict[str, bool | None] = {"open": False, "resolved": True, "all": None}
 
 
 def as_document(letter: Letter | Shown) -> dict[str, Any]:

@@ -15,8 +15,11 @@ from datetime import datetime
 from typing import Literal, get_args
 from uuid import UUID
 
+from pydantic import AwareDatetime, Field
+
+from switchboard.inbox._page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.intake.store import Stored, store
-from switchboard.kernel.errors import BadRequest, NotFound, Unavailable
+from switchboard.kernel.errors import NotFound, Unavailable
 from switchboard.kernel.log import log
 from switchboard.store import jobs, letters
 from switchboard.store.letters import Letter, OpenCount, Place
@@ -34,18 +37,19 @@ Reason = Literal[
     "unknown_number",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
-#: Letters of one page at most, and where nothing else is asked.
-MOST, USUAL = 200, 50
+_RESOLVED = {"open": False, "resolved": True, "all": None}
 #: Letters looked up at once by a replay.
 _BATCH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Letters, newest first; `cursor` asks for those after them, None: there are none."""
+class LetterFilter(Paged):
+    """Which letters to list."""
 
-    letters: Sequence[Letter]
-    cursor: str | None
+    reason: Reason | None = Field(None, description="why they are letters")
+    field: str | None = Field(None, max_length=100, description="of this webhook field")
+    state: Literal["open", "resolved", "all"] = Field("open", description="open, resolved or all")
+    since: AwareDatetime | None = Field(None, description="received then or later")
+    until: AwareDatetime | None = Field(None, description="received before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +80,26 @@ class Selection:
     ids: tuple[UUID, ...] | None = None
 
 
-def browse(
-    tools: Tools,
-    tenant_id: UUID,
-    *,
-    reason: str | None = None,
-    field: str | None = None,
-    resolved: bool | None = False,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    cursor: str | None = None,
-    limit: int = USUAL,
-) -> Page:
-    """Return the tenant's letters received in [since, until), newest first, without their bodies.
-
-    `resolved`: False the open ones, True the resolved, None both. Raises BadRequest for a cursor
-    that no page gave.
-    """
-    limit = max(1, min(limit, MOST))
+def browse(tools: Tools, tenant_id: UUID, wanted: LetterFilter) -> Page[Letter]:
+    """Return letters by (received_at, id), newest first, without their bodies."""
+    after = read_cursor("dead letters", wanted, 2)
     with tools.db.transaction(tenant_id) as connection:
         found = letters.list_letters(
             connection,
             tenant_id,
-            reason=reason,
-            field=field,
-            resolved=resolved,
-            since=since,
-            until=until,
-            before=None if cursor is None else _place(cursor),
-            limit=limit + 1,
+            reason=wanted.reason,
+            field=wanted.field,
+            resolved=_RESOLVED[wanted.state],
+            since=wanted.since,
+            until=wanted.until,
+            before=None if after is None else Place(as_time(after[0]), as_id(after[1])),
+            limit=wanted.limit + 1,
         )
-    page = found[:limit]
-    return Page(page, _cursor(page[-1]) if len(found) > limit else None)
+    shown = found[: wanted.limit]
+    if len(found) == len(shown):
+        return Page(shown, None)
+    last = shown[-1]
+    return Page(shown, write_cursor("dead letters", wanted, last.received_at, last.id))
 
 
 def count(tools: Tools, tenant_id: UUID) -> Sequence[OpenCount]:
@@ -237,20 +229,3 @@ def _itself(stored: Stored, tenant_id: UUID, body: bytes) -> tuple[str, str | No
         if owner == tenant_id and letter.body == body:
             return letter.reason, letter.detail
     return None
-
-
-def _cursor(letter: Letter) -> str:
-    text = f"{letter.received_at.isoformat()} {letter.id}"
-    return base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
-
-
-def _place(cursor: str) -> Place:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        at, _, letter_id = text.partition(" ")
-        place = Place(datetime.fromisoformat(at), UUID(letter_id))
-    except ValueError:
-        raise BadRequest("the cursor is not one that a list gave", field="cursor") from None
-    if place.received_at.tzinfo is None:
-        raise BadRequest("the cursor is not one that a list gave", field="cursor")
-    return place
