@@ -15,6 +15,7 @@ import pytest
 from switchboard import outbox
 from switchboard.jobs import react_to_message
 from switchboard.jobs._kind import JOB_KINDS, Context
+from switchboard.jobs._reaction import Seen
 from switchboard.jobs.react_to_message import ReactToMessage
 from switchboard.kernel.clock import Clock
 from switchboard.tools import Tools
@@ -218,7 +219,7 @@ class TestHook:
     ) -> None:
         seen: list[Any] = []
 
-        def look(tools: Tools, connection: Any, what: react_to_message.Seen) -> list[Any]:
+        def look(tools: Tools, connection: Any, what: Seen) -> list[Any]:
             seen.append([message.content for message in what.messages])
             return []
 

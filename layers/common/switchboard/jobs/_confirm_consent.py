@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from switchboard.intake.effects.consent_words import confirmation
+from switchboard.jobs._reaction import Seen
 from switchboard.kernel.db import Connection
 from switchboard.outbox import Origin, Outgoing
 from switchboard.store import consents as store
 from switchboard.tools import Tools
-
-if TYPE_CHECKING:
-    from switchboard.jobs.react_to_message import Seen
 
 #: Types whose messages may be such a word (intake/effects/consent_words).
 _SPOKEN = frozenset({"text", "button", "interactive"})

@@ -8,17 +8,16 @@ nothing is said, Meta is told nothing, and what they write does not count as unr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from uuid import UUID
 
 from switchboard import outbox
 from switchboard.jobs._confirm_consent import confirm_consent
 from switchboard.jobs._kind import Args, Context, Effects, JobKind
+from switchboard.jobs._reaction import Reaction, Seen
 from switchboard.kernel.db import Connection
 from switchboard.outbox import Origin, Outgoing
 from switchboard.store import reactions as store
-from switchboard.store.reactions import Conversation, Inbound
 from switchboard.tools import Tools
 
 #: Types that a person means as something said or shown. Not their reactions (a reaction to a
@@ -34,20 +33,6 @@ class ReactToMessage(Args):
 
     conversation_id: UUID
     message_ids: tuple[UUID, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What there is to react to: messages of one conversation, oldest first, under its lock."""
-
-    tenant_id: UUID
-    conversation_id: UUID
-    conversation: Conversation
-    messages: Sequence[Inbound]
-
-
-#: Returns what to say, in order; may read and write in the finishing transaction, never wait.
-Reaction = Callable[[Tools, Connection, Seen], Sequence[Outgoing]]
 
 
 def acknowledge(_tools: Tools, _connection: Connection, seen: Seen) -> Sequence[Outgoing]:
