@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import orjson
 import psycopg
 import pytest
 
@@ -208,6 +209,14 @@ def test_what_fails_is_rolled_back(db: Database, database: ClonedDatabase) -> No
         fail()
     with db.transaction(tenant) as connection:
         assert connection.execute("select count(*) from messaging.users").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("written", ["1e25", "1e308", "-1e20", "123456789012345678901234567890"])
+def test_a_number_over_64_bits_can_be_written_as_json_again(db: Database, written: str) -> None:
+    """One such number in one message would otherwise keep all lists that hold it from answering."""
+    row = db.connection().execute("select %s::jsonb", (f'{{"n": {written}}}',)).fetchone()
+    assert row is not None
+    assert orjson.loads(orjson.dumps(row[0])) == {"n": float(written)}
 
 
 def test_a_statement_timeout_lasts_one_transaction(db: Database) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -154,3 +156,33 @@ def test_a_cursor_of_one_conversation_says_nothing_in_another(desk: Desk) -> Non
         assert (status, problem["field"]) == (400, "cursor")
     assert desk.call(LIST, one, order="sideways")[1]["field"] == "order"
     assert desk.call(LIST, one, page=2)[1]["field"] == "page"
+
+
+def test_a_made_up_cursor_is_refused(desk: Desk) -> None:
+    conversation_id = desk.hear("4915550000001", "a", "b")
+    cursor = desk.ok(LIST, conversation_id, limit=1)["next_cursor"]
+    parts = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    for place, wrong in ((1, "yesterday"), (1, "2026-01-01T00:00:00"), (2, "a\0b"), (3, "7")):
+        made = json.dumps([*parts[:place], wrong, *parts[place + 1 :]])
+        made = base64.urlsafe_b64encode(made.encode()).decode()
+        status, problem = desk.call(LIST, conversation_id, cursor=made)
+        assert (status, problem["field"]) == (400, "cursor"), wrong
+
+
+def test_a_number_that_no_reader_expects_keeps_nobody_from_reading(desk: Desk) -> None:
+    part = {
+        "from": "4915550000001",
+        "id": "wamid.1",
+        "timestamp": str(int(START.timestamp())),
+        "type": "order",
+        "order": {
+            "catalog_id": "1",
+            "product_items": [
+                {"product_retailer_id": "p", "quantity": 1, "item_price": 1e23, "currency": "USD"}
+            ],
+        },
+    }
+    desk.take(part, "4915550000001")
+    (conversation,) = desk.ok("GET /v1/conversations")["data"]
+    (row,) = desk.ok(LIST, conversation["id"])["data"]
+    assert row["content"] == part["order"]

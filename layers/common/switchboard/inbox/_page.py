@@ -72,7 +72,8 @@ def read_cursor(name: str, asked: Paged, length: int) -> list[str | None] | None
         not isinstance(parts, list)
         or len(parts) != length + 1
         or parts[0] != _digest(name, asked)
-        or not all(part is None or isinstance(part, str) for part in parts)
+        # Postgres has no text that holds a NUL.
+        or not all(part is None or (isinstance(part, str) and "\0" not in part) for part in parts)
     ):
         raise refused()
     return parts[1:]

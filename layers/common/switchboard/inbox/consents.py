@@ -5,6 +5,7 @@ STOP and START come by themselves; what is recorded here was said in a form, on 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -19,6 +20,9 @@ from switchboard.store import consents as store
 from switchboard.store import contacts
 from switchboard.store.consents import Consent
 from switchboard.tools import Tools
+
+#: Nobody has agreed to a message before. (Year 1 in another zone is a year 0 that cannot be read.)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ConsentFilter(Paged):
@@ -36,7 +40,7 @@ class NewConsent(Arguments):
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)
     ] = Field(description="what they agreed to or said, and where: the proof")
     occurred_at: AwareDatetime | None = Field(
-        None, description="when, as 2027-01-31T00:00:00Z; left out: now"
+        None, ge=EARLIEST, description="when, as 2027-01-31T00:00:00Z; left out: now"
     )
 
 

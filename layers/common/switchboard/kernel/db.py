@@ -15,8 +15,10 @@ from importlib import resources
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
+import orjson
 import psycopg
 from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_loads
 
 from switchboard.kernel.errors import ConfigurationError, Unavailable
 
@@ -113,12 +115,16 @@ class Database:
 
     def _open(self, *, fresh: bool) -> Connection:
         url = self._url if isinstance(self._url, str) else self._url(fresh=fresh)
-        return psycopg.connect(
+        connection = psycopg.connect(
             url,
             autocommit=True,
             prepare_threshold=self._prepare_threshold,
             **_OPTIONS,
         )
+        # jsonb writes 1e25 out in digits: as an int of Python's no answer could be made of it. The
+        # reader of webhooks makes a float of such a number, and so does this.
+        set_json_loads(orjson.loads, connection)
+        return connection
 
     def drop(self) -> None:
         """Close and forget the connection, whatever its state: the next use opens another one."""
