@@ -166,7 +166,7 @@ def test_a_delivery_that_never_ends_to_ask_for_merges_goes_to_the_backlog(
     take = events.take
     with monkeypatch.context() as patch:
         patch.setattr(events, "take", count_and_take)
-        patch.setattr(identity, "merge", lambda *_, **__: None)
+        patch.setattr(identity, "merge", lambda *_, **__: number.tenant_id)
         assert place.usual.post([meet(number)[2]]) == 200
     assert len(takes) == 9
     assert place.count("whatsapp_messages") == 2

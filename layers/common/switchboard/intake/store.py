@@ -54,7 +54,7 @@ _TRY_FOR_S = 3.5
 _AT_ONCE = 1_000
 #: The link is gone, the server refuses, is full, or has become a replica.
 _AWAY = (psycopg.OperationalError, pg.ReadOnlySqlTransaction)
-#: How often contacts are merged for one body before it goes to the backlog.
+#: How often contacts are merged for one statement.
 _MERGES = 8
 #: SQLSTATE classes 22, 23 and 54 (a value beyond the server's limits): the data is at fault.
 _DATA = (
@@ -156,7 +156,11 @@ def _take(
     letters: list[DeadLetter],
     until: float,
 ) -> list[Taken]:
-    """Store `placed`, halving on data errors; the culprits are added to `letters`."""
+    """Store `placed`, halving on data errors; the culprits are added to `letters`.
+
+    Halved as well where contacts cannot be merged, since items of `placed` itself bring them: what
+    stands in the first half is here when the second is written.
+    """
     document = build(placed, tools.clock.new_id)
     try:
         return [_write(tools, tenant_id, document, until)]
@@ -174,6 +178,9 @@ def _take(
                 )
             )
             return []
+    except psycopg.DatabaseError as error:
+        if len(placed) == 1 or not identity.strangers_of(error):
+            raise
     middle = len(placed) // 2
     return _take(tools, tenant_id, placed[:middle], letters, until) + _take(
         tools, tenant_id, placed[middle:], letters, until
@@ -197,16 +204,20 @@ def _write(tools: Tools, tenant_id: UUID, document: str, until: float) -> Taken:
             groups = identity.strangers_of(error)
             if not groups:
                 raise
-        for strangers in groups:
-            _merge(tools, tenant_id, strangers, until)
+            if not all(_merge(tools, tenant_id, strangers, until) for strangers in groups):
+                raise
     return _tried(tools, until, take)
 
 
-def _merge(tools: Tools, tenant_id: UUID, strangers: identity.Strangers, until: float) -> None:
+def _merge(tools: Tools, tenant_id: UUID, strangers: identity.Strangers, until: float) -> bool:
+    """Return whether the contacts are one now."""
+
     def merge(connection: Connection) -> UUID | None:
         return identity.merge(connection, tenant_id, strangers, now=tools.clock.now)
 
     winner = _tried(tools, until, merge)
+    if winner is None:
+        return False
     log.info(
         "contacts.merged",
         tenant_id=tenant_id,
@@ -214,6 +225,7 @@ def _merge(tools: Tools, tenant_id: UUID, strangers: identity.Strangers, until: 
         contacts=len(strangers.contact_ids),
         reason=strangers.reason,
     )
+    return True
 
 
 def _tried(tools: Tools, until: float, write: Callable[[Connection], T]) -> T:

@@ -49,19 +49,23 @@ def merge(
 ) -> UUID | None:
     """Make one contact of them and return it; what is one already stays as it is.
 
+    None: not all of them are here, since the statement that refused them had made them itself; so
+    it will refuse them again.
+
     Commits on its own, and waits until nobody else writes rows that name a contact: never inside a
     transaction.
     """
+    contacts = {"tenant": tenant_id, "contacts": list(strangers.contact_ids)}
     with connection.transaction():
         connection.execute(_SQL["allow_time"], {"timeout": str(_TIMEOUT_MS)})
         row = connection.execute(
             _SQL["merge"],
             {
-                "tenant": tenant_id,
-                "contacts": list(strangers.contact_ids),
+                **contacts,
                 "reason": strangers.reason,
                 "told_at": strangers.told_at,
                 "now": now,
             },
         ).fetchone()
-    return None if row is None else row[0]
+        known = connection.execute(_SQL["all_known"], contacts).fetchone()
+    return row[0] if row is not None and known is not None and known[0] else None
