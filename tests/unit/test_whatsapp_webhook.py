@@ -171,7 +171,7 @@ CASES: dict[str, list[Expected]] = {
     "interactive_nfm_reply_odd_answer": [NfmReply("flow", None, "[1, {", None, None)],
     "interactive_not_serialised": [
         Unsupported("interactive", None, ()),
-        unhandled("messages"),
+        event("account_event"),
     ],
     "interactive_payment_method": [PaymentMethod("offsite_card_pay", "ord-9")],
     "contacts": [
@@ -236,7 +236,12 @@ CASES: dict[str, list[Expected]] = {
     "status_other_callback_data": [status("delivered")],
     "status_of_group": [status("delivered"), status("delivered"), status("read")],
     "payment_status": [(Event, "payment_status")],
-    "errors_of_account": [unhandled("messages")],
+    "account_errors": [event("account_event")],
+    "account_errors_several": [
+        event("account_event"),
+        event("account_event"),
+        event("account_event"),
+    ],
     "account_alerts": [event("account_event")],
     "account_alerts_old": [event("account_event")],
     "account_review_update": [event("business_account")],
@@ -709,6 +714,7 @@ def test_one_copy_that_cannot_be_stored_costs_itself_only() -> None:
     "value",
     [
         {"history": [{"errors": []}, 5, {"threads": {}}, {"threads": [7, {"messages": 8}]}]},
+        {"history": [{"threads": [{"id": "1", "notes": "x"}]}]},
         {"history": 7},
         {"history": [], "messages": [5, {"id": "wamid.1"}]},
         {"message_echoes": [None, {"id": "wamid.1", "to": {}}]},
@@ -721,6 +727,77 @@ def test_odd_parts_of_calls_and_copies_are_kept_with_their_reasons(value: dict[s
     items = parse(envelope(value, field=next(iter(value))))
     assert items
     assert {type(item) for item in items} == {Malformed}
+
+
+# --- Errors of an account -----------------------------------------------------------------------
+
+
+def errors_of(body: bytes) -> list[tuple[str, Any, int | None]]:
+    """Return word, document and time of every error of an account in `body`."""
+    items = [item for item in parse(body) if isinstance(item, Event)]
+    assert {item.kind for item in items} <= {"account_event"}
+    assert {item.detail["f"] for item in items} <= {"account_errors"}
+    assert {item.phone_number_id for item in items} <= {NUMBER}
+    return [(item.detail["e"], item.detail["x"], item.at) for item in items]
+
+
+def test_each_error_of_an_account_is_an_event_named_by_its_code() -> None:
+    value = json.loads(body_of("account_errors_several"))["entry"][0]["changes"][0]["value"]
+    assert errors_of(body_of("account_errors_several")) == [
+        (word, {"errors": [error], "contacts": value["contacts"]}, 1790000000)
+        for word, error in zip(("131000", "131016", "unknown"), value["errors"], strict=True)
+    ]
+    ((word, _, at),) = errors_of(body_of("account_errors"))
+    assert (word, at) == ("130429", None)
+
+
+def test_an_error_beside_messages_and_statuses_names_them_and_takes_nothing_from_them() -> None:
+    error = {"code": 131000, "title": "Something went wrong"}
+    good = {"messages": [text_message(), 5], "statuses": [good_status(id="wamid.T2")]}
+    people = {"contacts": [{"wa_id": PHONE}]}
+    items = parse(envelope(good | people))
+    more = parse(envelope(good | people | {"errors": [error]}))
+    assert more[:-1] == items
+    ((_, shown, _),) = errors_of(envelope(good | people | {"errors": [error]}))
+    assert shown == {"errors": [error], "beside": ["wamid.T1", "wamid.T2"]}
+
+
+def test_an_error_names_its_own_neighbours_and_of_many_the_first() -> None:
+    error = {"errors": [{"code": 1}]}
+    many = [text_message(id=f"wamid.{n}") for n in range(1000)]
+    entries = [json.loads(envelope({"messages": [text_message()]}))["entry"][0]]
+    entries += json.loads(envelope({"messages": many} | error))["entry"]
+    ((_, shown, _),) = errors_of(json.dumps({"entry": entries}).encode())
+    assert shown["beside"] == [f"wamid.{n}" for n in range(10)]
+
+
+@pytest.mark.parametrize("beside", [{}, {"messages": [{}]}])
+@pytest.mark.parametrize("odd", ["x", 7, {"code": 1}, True, [7], ["x", []]])
+def test_errors_that_are_none_are_kept_as_they_are(odd: object, beside: dict[str, Any]) -> None:
+    *others, kept = parse(envelope({"errors": odd} | beside))
+    assert [type(item) for item in others] == [Malformed] * len(beside)
+    assert isinstance(kept, Unhandled)
+    assert kept.raw["value"] == {"metadata": {"phone_number_id": NUMBER}, "errors": odd}
+
+
+def test_what_is_no_error_costs_no_error_beside_it() -> None:
+    body = envelope({"errors": ["x", {"code": 1}, None], "tomorrow": 1})
+    assert [word for word, _, _ in errors_of(body)] == ["1"]
+    *_, rest = parse(body)
+    assert isinstance(rest, Unhandled)
+    assert rest.raw["value"].items() >= {"errors": ["x", None], "tomorrow": 1}.items()
+
+
+def test_an_error_that_cannot_be_stored_costs_itself_only() -> None:
+    body = envelope({"errors": [{"code": 1}, {"code": 2, "title": "\0"}, {"code": 3}]})
+    assert [type(item) for item in parse(body)] == [Event, Malformed, Event]
+    assert [word for word, _, _ in errors_of(body)] == ["1", "3"]
+
+
+@pytest.mark.parametrize("code", [True, None, "", [], {}, 1.5])
+def test_an_error_without_a_code_is_an_error(code: object) -> None:
+    ((word, shown, _),) = errors_of(envelope({"errors": [{"code": code}]}))
+    assert (word, shown) == ("unknown", {"errors": [{"code": code}]})
 
 
 # --- Times and ids ------------------------------------------------------------------------------

@@ -46,6 +46,9 @@ def count_of_change(change: Any) -> int:
             continue
         if key in {"messages", "statuses"}:
             count += len(part) if isinstance(part, list) else 1
+        elif key == "errors" and isinstance(part, list):
+            count += sum(isinstance(error, dict) for error in part)
+            rest = 1 if any(not isinstance(error, dict) for error in part) else rest
         elif key != "contacts" or not isinstance(part, list):
             rest = 1
     return max(count + (rest if count else 0), 1)

@@ -51,6 +51,12 @@ _LEVELS_ABOVE_ITEM = 7
 _OTHER_STATUSES = {"call": "calls", "payment": "payment_status"}
 """What reads the statuses of another type than a message's: calls, and a field of our own name."""
 
+_ERRORS = "account_errors"
+"""What reads the errors of an account: a field of our own name as well."""
+
+_MOST_BESIDE = 10
+"""Ids that each such error is kept with: to find its messages by, and no list of a thousand."""
+
 _ENVELOPE = frozenset({"from", "from_user_id", "from_parent_user_id", "id", "timestamp", "type"})
 _READ_HERE = frozenset({"messaging_product", "metadata", "messages", "statuses", "contacts"})
 
@@ -258,11 +264,13 @@ class _Reader:
                     statuses,
                     {"statuses": statuses},
                 )
+        if value.get("errors"):
+            value = self._read_errors(value, before, waba_id, time)
         if len(self.items) == before:
             self._unhandled(waba_id, phone_number_id, "messages", change, time)
             return
         if not value.keys() <= _READ_HERE or _has_odd_contacts(value):
-            # Account errors, or a list Meta adds one day: an item of its own beside the messages.
+            # A list Meta adds one day, say: an item of its own beside the messages.
             rest = {
                 key: part
                 for key, part in value.items()
@@ -271,6 +279,27 @@ class _Reader:
             }
             if rest:
                 self._unhandled(waba_id, phone_number_id, "messages", _change(value, rest), time)
+
+    def _read_errors(
+        self, value: Object, before: int, waba_id: str | None, time: int | None
+    ) -> Object:
+        """Read the errors of an account, a field of our own name; return the value without them.
+
+        What is no error object stays in it. `before`: the items that are of other changes.
+        """
+        errors = value["errors"]
+        told = [error for error in errors if type(error) is dict] if type(errors) is list else []
+        if not told:
+            return value
+        read = _address(value) | {"errors": told}
+        beside = [i.id for i in self.items[before:] if isinstance(i, Message | Status)]
+        if beside:
+            read["beside"] = beside[:_MOST_BESIDE]
+        elif type(value.get("contacts")) is list:
+            read["contacts"] = value["contacts"]
+        change = {"field": _ERRORS, "value": read}
+        self._read_field(waba_id, _ERRORS, change, time)
+        return value | {"errors": [error for error in errors if type(error) is not dict]}
 
     def _read_each_message(
         self,

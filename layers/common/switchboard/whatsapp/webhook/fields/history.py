@@ -98,7 +98,8 @@ def _chunk(change: Change, chunk: Any) -> Iterator[Item]:
 
 
 def _messages(thread: dict[str, Any]) -> list[Any] | None:
-    messages = thread.get("messages", [])
+    # An empty thread says nothing; one with other keys in the messages' place does.
+    messages = thread.get("messages", None if thread.keys() - {"id"} else [])
     return messages if type(messages) is list else None
 
 
