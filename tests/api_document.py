@@ -250,7 +250,12 @@ def _schemas() -> Json:
     }
     for name, kind in shown.items():
         made[name] = _clean(TypeAdapter(kind).json_schema(schema_generator=_Answered))
-    message = _clean(TypeAdapter(Message).json_schema(schema_generator=_Answered))
+    message = _clean(
+        TypeAdapter(Message).json_schema(
+            schema_generator=_Answered, ref_template="#/components/schemas/{model}"
+        )
+    )
+    made |= message.pop("$defs")
     times = ("accepted_at", "sent_at", "delivered_at", "read_at", "played_at", "failed_at")
     for name in times:
         del message["properties"][name]
@@ -260,6 +265,9 @@ def _schemas() -> Json:
         "description": "Those that are known",
         "properties": dict.fromkeys(times, _TIME),
     }
+    made["Reaction"]["description"] = (
+        "What a contact, or the business (outbound), has put under the message"
+    )
     message["properties"]["decision"] = {
         "type": ["object", "null"],
         "description": "The policy's latest verdict",

@@ -22,6 +22,8 @@ from tests.sending import Place, World
 
 Made = dict[str, Any]
 
+#: The number as Meta displays it in every change.
+BUSINESS = "15550001111"
 #: When the first message of a test came; each later one comes a minute later.
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 
@@ -122,14 +124,24 @@ class Desk:
         self, part: Made, phone: str, *, place: Place | None = None, name: str = "Ana"
     ) -> None:
         """Take one message in, as the webhook function does after the signature."""
-        place = place or self.place
         value = {
-            "messaging_product": "whatsapp",
-            "metadata": {"phone_number_id": place.phone_number_id, "display_phone_number": "1"},
             "contacts": [{"profile": {"name": name}, "wa_id": phone}],
             "messages": [part],
         }
-        entry = {"id": place.waba_id, "changes": [{"field": "messages", "value": value}]}
+        self.tell("messages", value, place=place)
+
+    def tell(self, field: str, value: Made, *, place: Place | None = None) -> None:
+        """Take a change of one field in."""
+        place = place or self.place
+        value = {
+            "messaging_product": "whatsapp",
+            "metadata": {
+                "phone_number_id": place.phone_number_id,
+                "display_phone_number": BUSINESS,
+            },
+            **value,
+        }
+        entry = {"id": place.waba_id, "changes": [{"field": field, "value": value}]}
         body = {"object": "whatsapp_business_account", "entry": [entry]}
         take_in(self.made, json.dumps(body).encode(), None)
 

@@ -46,6 +46,10 @@ insert into messaging.media (tenant_id, account_id, conversation_id, message_id,
     media_type)
 select %(tenant)s, %(tenant)s, conversation_id, id, 'inbound', 'image'
 from messaging.whatsapp_messages;
+insert into messaging.message_changes (tenant_id, message_id, account_id, contact_id, wa_message_id,
+    kind, wa_change_id, occurred_at)
+select %(tenant)s, messaging.new_id(now()), %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, n::text,
+    'reaction', 'r' || n, now() from generate_series(1, 4000) as n;
 """
 
 
@@ -165,6 +169,22 @@ PLANS = [
         {**MESSAGES, "at": "-infinity"},
         [r"Index Scan using whatsapp_messages_\d", r"Index Cond: .*occurred_at >= "],
     ),
+    (
+        "messages",
+        "find_reactions",
+        {
+            **MESSAGES,
+            "account_id": TENANT,
+            "keys": ["1", "2", "3"],
+            "oldest": "2026-01-01",
+            "newest": "2026-01-02",
+        },
+        [
+            r"message_changes_target",
+            r"Index Scan using whatsapp_messages_\d",
+            r"Index Cond: .*conversation_id = .*occurred_at >= .*occurred_at < ",
+        ],
+    ),
     ("messages", "find_media", {"tenant_id": TENANT, "id": THREAD}, ["media_pkey"]),
 ]
 
@@ -181,7 +201,10 @@ def test_the_statement_walks_its_index(
     for pattern in wanted:
         assert re.search(pattern, plan), plan
     # Other tables of the seed are small or empty: there a scan is right.
-    big = "contacts|contact_identifiers|media|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
+    big = (
+        "contacts|contact_identifiers|media|message_changes|whatsapp_conversations"
+        "|whatsapp_messages_\\d+_\\d+"
+    )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)
     assert not [name for name in scanned if not is_empty(link, name)], plan
 

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.databases import ClonedDatabase
-from tests.managing import START, Desk, column, desk_of
+from tests.managing import BUSINESS, START, Desk, column, desk_of
 
 LIST, FILE = "GET /v1/conversations/{id}/messages", "GET /v1/media/{id}"
 
@@ -23,14 +24,23 @@ def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield desk
 
 
-def add_outbound(desk: Desk, conversation_id: str, minute: int, key: str | None) -> str:
+def add_outbound(
+    desk: Desk,
+    conversation_id: str,
+    minute: int,
+    key: str | None,
+    *,
+    reaction: dict[str, str] | None = None,
+    status: str = "sent",
+) -> str:
     """Put a message of ours in, as the outbox leaves it before and after Meta has named it."""
     message_id = str(desk.place.time.new_id())
+    kind, content = ("reaction", reaction) if reaction else ("text", {"body": "ours"})
     desk.world.everything.execute(
         "insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id,"
         " wa_message_id, direction, origin, message_type, content, metadata, status, status_rank,"
-        " decision, occurred_at, sent_at) values (%s, %s, %s, %s, %s, 'outbound', 'api', 'text',"
-        """ '{"body": "ours"}', '{"$message": {"biz": 1}, "order": 7}', 'sent', 60,"""
+        " decision, occurred_at, sent_at) values (%s, %s, %s, %s, %s, 'outbound', 'api', %s, %s,"
+        """ '{"$message": {"biz": 1}, "order": 7}', %s, 60,"""
         """ '[{"verdict": "deferred"}, {"verdict": "allowed"}]', %s, %s)""",
         (
             desk.place.tenant_id,
@@ -38,6 +48,9 @@ def add_outbound(desk: Desk, conversation_id: str, minute: int, key: str | None)
             desk.place.account_id,
             conversation_id,
             key,
+            kind,
+            Jsonb(content),
+            status,
             START + timedelta(minutes=minute),
             START,
         ),
@@ -94,6 +107,145 @@ def test_a_reaction_and_a_reply_stand_as_they_were_sent(desk: Desk) -> None:
     assert rows["wamid.R"]["message_type"] == "reaction"
     assert rows["wamid.R"]["content"] == emoji
     assert rows["wamid.S"]["wa_context_id"] == "wamid.4915550000001.0000"
+
+
+def react(desk: Desk, phone: str, minute: int, target: str, emoji: str | None) -> None:
+    """Let a person react; no emoji takes it back."""
+    part = {
+        "from": phone,
+        "id": f"wamid.{phone}.r{minute}",
+        "timestamp": str(int((START + timedelta(minutes=minute)).timestamp())),
+        "type": "reaction",
+        "reaction": {"message_id": target} | ({"emoji": emoji} if emoji else {}),
+    }
+    desk.take(part, phone)
+
+
+def reactions(desk: Desk, conversation_id: str, **query: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return who reacts to what, by the messages' ids at Meta."""
+    rows = desk.pages(LIST, conversation_id, **query)
+    return {
+        row["wa_message_id"]: [(one["direction"], one["emoji"]) for one in row["reactions"]]
+        for row in rows
+        if row["reactions"]
+    }
+
+
+def test_each_sides_newest_reaction_stands_at_its_message_until_it_is_taken_back(
+    desk: Desk,
+) -> None:
+    phone = "4915550000001"
+    one, two = f"wamid.{phone}.0000", f"wamid.{phone}.0001"
+    conversation_id = desk.hear(phone, "one", "two")
+    add_outbound(desk, conversation_id, 2, "wamid.OUT")
+    react(desk, phone, 5, "wamid.OUT", "👍")
+    react(desk, phone, 4, "wamid.OUT", "👎")
+    react(desk, phone, 6, one, "❤️")
+    for minute, key, told, emoji in (
+        (7, "wamid.a", one, "🙏"),
+        (8, "wamid.b", one, "🎉"),
+        (7, "wamid.c", two, "🙏"),
+    ):
+        how = {"message_id": told, "emoji": emoji}
+        add_outbound(desk, conversation_id, minute, key, reaction=how)
+
+    expected = {
+        "wamid.OUT": [("inbound", "👍")],
+        one: [("inbound", "❤️"), ("outbound", "🎉")],
+        two: [("outbound", "🙏")],
+    }
+    for limit in (1, 2, 50):
+        for order in ("newest_first", "oldest_first"):
+            assert reactions(desk, conversation_id, limit=limit, order=order) == expected
+    (shown,) = (r for r in desk.ok(LIST, conversation_id)["data"] if r["wa_message_id"] == one)
+    contact_id = desk.contact_of(conversation_id)
+    assert [(r["contact_id"], r["occurred_at"]) for r in shown["reactions"]] == [
+        (contact_id, (START + timedelta(minutes=6)).isoformat()),
+        (None, (START + timedelta(minutes=8)).isoformat()),
+    ]
+
+    react(desk, phone, 9, "wamid.OUT", None)
+    how = {"message_id": one, "emoji": ""}
+    add_outbound(desk, conversation_id, 9, "wamid.d", reaction=how)
+    assert reactions(desk, conversation_id) == {
+        one: [("inbound", "❤️")],
+        two: [("outbound", "🙏")],
+    }
+
+
+def test_a_reaction_of_ours_counts_once_meta_has_it(desk: Desk) -> None:
+    conversation_id = desk.hear("4915550000001", "one")
+    told = "wamid.4915550000001.0000"
+    seen = {}
+    had = ["accepted", "sent", "delivered", "read", "played"]
+    not_had = ["pending", "sending", "unconfirmed", "undetermined", "failed", "denied", "expired"]
+    for minute, status in enumerate(had + not_had):
+        how = {"message_id": told, "emoji": status}
+        add_outbound(
+            desk, conversation_id, minute + 1, f"wamid.{minute}", reaction=how, status=status
+        )
+        seen[status] = reactions(desk, conversation_id)[told]
+    assert {status: emoji for status, ((_, emoji),) in seen.items()} == {
+        **{status: status for status in had},
+        **dict.fromkeys(not_had, "played"),
+    }
+
+
+def test_a_reaction_that_was_copied_from_the_phone_counts_too(desk: Desk) -> None:
+    phone = "4915550000001"
+    conversation_id = desk.hear(phone, "one", "two")
+    told = f"wamid.{phone}.0000"
+    copies = []
+    for sender, key, emoji in ((phone, "wamid.h1", "😀"), (BUSINESS, "wamid.h2", "😎")):
+        copies.append(
+            {
+                "from": sender,
+                "to": phone,
+                "id": key,
+                "timestamp": str(int((START + timedelta(minutes=3)).timestamp())),
+                "type": "reaction",
+                "reaction": {"message_id": told, "emoji": emoji},
+                "history_context": {"status": "READ"},
+            }
+        )
+    thread = {"id": phone, "messages": copies}
+    value = {"history": [{"metadata": {"phase": 0}, "threads": [thread]}]}
+    desk.tell("history", value)
+    assert reactions(desk, conversation_id) == {told: [("inbound", "😀"), ("outbound", "😎")]}
+    # The person's newest, whichever way it came.
+    react(desk, phone, 4, told, None)
+    assert reactions(desk, conversation_id) == {told: [("outbound", "😎")]}
+
+
+def test_under_a_message_that_was_taken_back_nothing_stands(desk: Desk) -> None:
+    phone = "4915550000001"
+    conversation_id = desk.hear(phone, "one", "two")
+    for index in range(2):
+        react(desk, phone, 5 + index, f"wamid.{phone}.000{index}", "👍")
+    revoke = {
+        "from": phone,
+        "id": "wamid.revoke",
+        "timestamp": str(int((START + timedelta(minutes=9)).timestamp())),
+        "type": "revoke",
+        "revoke": {"original_message_id": f"wamid.{phone}.0000"},
+    }
+    desk.take(revoke, phone)
+    assert reactions(desk, conversation_id) == {f"wamid.{phone}.0001": [("inbound", "👍")]}
+
+
+def test_who_reacts_from_a_thread_of_their_own_is_named(desk: Desk) -> None:
+    conversation_id = desk.hear("4915550000001", "one")
+    elsewhere = desk.hear("4915550000002", "two")
+    told = "wamid.4915550000001.0000"
+    react(desk, "4915550000002", 9, told, "👀")
+    (row,) = desk.ok(LIST, conversation_id)["data"]
+    assert [(r["contact_id"], r["emoji"]) for r in row["reactions"]] == [
+        (desk.contact_of(elsewhere), "👀")
+    ]
+    # Another number's message may have the same id.
+    other = desk.world.place()
+    sibling = desk.hear("4915550000001", "one", place=other)
+    assert desk.ok(LIST, sibling, key=other.add_key("messages:read"))["data"][0]["reactions"] == []
 
 
 def test_a_file_is_named_by_its_message_and_shown_without_its_place(desk: Desk) -> None:

@@ -32,7 +32,8 @@ def list_messages(
     """Return messages by (occurred_at, wa_message_id); raises NotFound.
 
     `decision` is the policy's latest verdict, `timestamps` the times that are known, `media` the
-    file's id and state. Reactions, edits and what people sent else stand as Meta sent them.
+    file's id and state, `reactions` what stands under it now. Reactions, edits and what people sent
+    else are messages, too, as Meta sent them.
     """
     name = f"messages of {conversation_id}"
     position = read_cursor(name, wanted, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,16 @@ from uuid import UUID
 from switchboard.kernel.db import Connection, queries
 
 _SQL = queries(__package__ or "", "messages")
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What stands under a message: a contact's (inbound), or ours (outbound, of no contact)."""
+
+    direction: str
+    contact_id: UUID | None
+    emoji: str
+    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ class Message:
     created_at: datetime
     updated_at: datetime
     media: dict[str, Any] | None
+    reactions: list[Reaction] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,33 @@ def walk(
         "limit": limit,
     }
     name = "list_newest_first" if newest_first else "list_oldest_first"
-    return [Message(*row) for row in connection.execute(_SQL[name], parameters)]
+    found = [Message(*row) for row in connection.execute(_SQL[name], parameters)]
+    _add_reactions(connection, tenant_id, known[1], found)
+    return found
+
+
+def _add_reactions(
+    connection: Connection, tenant_id: UUID, account_id: UUID, found: list[Message]
+) -> None:
+    """Fill in what people and we have put under these messages of one thread."""
+    # What was taken back has gone from the phones with all that stood under it.
+    bare = {m.wa_message_id: m for m in found if m.wa_message_id and m.revoked_at is None}
+    if not bare:
+        return
+    times = [message.occurred_at for message in bare.values()]
+    rows = connection.execute(
+        _SQL["find_reactions"],
+        {
+            "tenant_id": tenant_id,
+            "account_id": account_id,
+            "conversation_id": found[0].conversation_id,
+            "keys": list(bare),
+            "oldest": min(times),
+            "newest": max(times),
+        },
+    )
+    for key, *reaction in rows:
+        bare[key].reactions.append(Reaction(*reaction))
 
 
 def find_media(connection: Connection, tenant_id: UUID, media_id: UUID) -> Media | None:

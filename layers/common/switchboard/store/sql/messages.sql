@@ -48,8 +48,39 @@ order by m.occurred_at, m.wa_message_id, m.id
 
 -- name: find_conversation
 -- Two threads of one number that became one: the old id stands for the one that is left.
-select id from messaging.whatsapp_conversations
+select id, account_id from messaging.whatsapp_conversations
 where tenant_id = %(tenant_id)s and id = messaging.conversation_now(%(tenant_id)s, %(id)s)
+
+-- name: find_reactions
+-- Each side's newest reaction to these messages, unless that was taking it back. What people did is
+-- found by the message they did it to, in whichever thread. Our own, and what came as a copy from the
+-- phone, are messages of the thread, later than what they were made to: Meta takes a reaction for 30
+-- days. (An hour and a day more: clocks differ.) A reaction of ours counts once Meta has it.
+select r.wa_message_id, r.direction, r.contact_id, r.emoji, r.occurred_at
+from (
+    select distinct on (u.wa_message_id, u.direction, u.contact_id) u.*
+    from (
+        select c.wa_message_id, 'inbound' as direction, c.contact_id, c.content ->> 'emoji' as emoji,
+            c.occurred_at, c.wa_change_id as key
+        from messaging.message_changes as c
+        where c.tenant_id = %(tenant_id)s and c.account_id = %(account_id)s
+            and c.wa_message_id = any (%(keys)s::text[]) and c.kind = 'reaction'
+        union all
+        select (m.content ->> 'message_id') collate "C", m.direction,
+            case when m.direction = 'inbound' then m.contact_id end,
+            nullif(m.content ->> 'emoji', ''), m.occurred_at, m.wa_message_id
+        from messaging.whatsapp_messages as m
+        where m.tenant_id = %(tenant_id)s and m.conversation_id = %(conversation_id)s
+            and m.occurred_at >= %(oldest)s::timestamptz - interval '1 hour'
+            and m.occurred_at < %(newest)s::timestamptz + interval '31 days'
+            and m.message_type = 'reaction' and m.content ->> 'message_id' = any (%(keys)s::text[])
+            and (m.direction = 'inbound'
+                or m.status in ('accepted', 'sent', 'delivered', 'read', 'played'))
+    ) as u
+    order by u.wa_message_id, u.direction, u.contact_id, u.occurred_at desc, u.key desc
+) as r
+where r.emoji is not null
+order by r.wa_message_id, r.occurred_at, r.direction, r.contact_id
 
 -- name: find_media
 select id, message_id, conversation_id, account_id, direction, media_type, wa_media_id, mime_type,
