@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -125,7 +126,7 @@ def test_a_list_tells_how_to_go_on(desk: Desk, call: CommandLine) -> None:
 
 
 def test_exit_codes_tell_what_went_wrong(
-    desk: Desk, call: CommandLine, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, call: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     tenant = ("--tenant", desk.place.tenant_id)
     assert call("contacts", "list", *tenant, "--limit", "lots")[0] == WRONG_ARGUMENTS
@@ -133,12 +134,45 @@ def test_exit_codes_tell_what_went_wrong(
     code, _, err = call("contacts", "update", *tenant, "--contact", uuid4(), "--attributes", "{no")
     assert (code, err) == (
         WRONG_ARGUMENTS,
-        "error: attributes: Value error, must be a JSON object\n",
+        "error: attributes: must be a JSON object\n",
     )
+    code, _, err = call("conversations", "tag", *tenant, "--conversation", uuid4())
+    assert (code, err) == (WRONG_ARGUMENTS, "error: add or remove must name a tag\n")
+    assert call("contacts", "list", "--tenant", "acme\udcff")[0] == REFUSED
+    (odd := tmp_path / "env").write_bytes(b"\x7fELF\xff")
+    assert call("contacts", "list", *tenant, "--env-file", odd)[0] == WRONG_ARGUMENTS
     assert call("contacts", "list")[0] == 2
     assert call("contacts", "fly", *tenant)[0] == 2
     monkeypatch.setenv("DATABASE_URL", f"postgresql://app@127.0.0.1:{free_port()}/x")
     assert call("contacts", "list", *tenant)[0] == UNREACHABLE
+    # A database, but none of Switchboard's.
+    monkeypatch.setenv("DATABASE_URL", desk.world.database.server.url(database="postgres"))
+    code, _, err = call("contacts", "list", *tenant)
+    assert (code, err.count("\n")) == (UNREACHABLE, 1)
+
+
+def test_a_bucket_that_is_away_is_told(
+    desk: Desk, call: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKLOG_BUCKET", "backlog")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "eu-central-1")
+    for verb in ("list", "replay"):
+        code, _, err = call("backlog", verb, "--tenant", "system")
+        assert code == UNREACHABLE
+        assert err.startswith("error: the backlog's bucket cannot be reached: ")
+
+
+def test_what_strangers_write_neither_steers_the_terminal_nor_breaks_a_table(
+    desk: Desk, call: CommandLine
+) -> None:
+    desk.hear("4915550000001", "a\nb\x1b[2J\u202ec", name="A\x1b]0;x\x07\rna 👩\u200d💻")
+    _, threads, _ = call("conversations", "list", "--tenant", desk.place.tenant_id)
+    _, people, _ = call("contacts", "list", "--tenant", desk.place.tenant_id)
+    assert [len(out.splitlines()) for out in (threads, people)] == [2, 2]
+    assert "a\\nb\\x1b[2J\\u202ec" in threads
+    assert "A\\x1b]0;x\\x07\\rna 👩\u200d💻" in people
 
 
 def test_every_command_has_help_and_an_example_that_is_read(call: CommandLine) -> None:

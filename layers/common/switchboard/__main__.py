@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import orjson
+import psycopg
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
@@ -55,6 +56,8 @@ examples:
 Commands of staff work as the functions' role: its connection is read from DATABASE_URL or
 DATABASE_SECRET_ARN. --env-file .local/env reads what is not set from the local run's values.
 """
+#: Not printable, but parts of an emoji or of a word.
+_JOINERS = "\u200c\u200d"
 #: Runs a command with what was given, and returns its document.
 Run = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -80,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             document = run(given)
     except (ConfigurationError, Unavailable) as error:
         return _complain(error, UNREACHABLE)
+    except psycopg.Error as error:
+        # What no use case expects: another database's tables, or a schema of long ago.
+        return _complain(f"the database refuses: {_first_line(error)}", UNREACHABLE)
     except SwitchboardError as error:
         return _complain(error, REFUSED)
     print(_as_json(document) if options.json else _as_text(_shown(command, document)))
@@ -244,22 +250,30 @@ def _secret(value: str) -> SecretStr:
 
 
 def _load(path: Path) -> None:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is no text") from None
+    for line in text.splitlines():
         name, equals, value = line.strip().partition("=")
         if equals and not name.startswith("#"):
             os.environ.setdefault(name.removeprefix("export ").strip(), value.strip("'\""))
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Exception | str, code: int) -> int:
     text = str(error)
-    if error.__cause__ is not None and isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) and error.__cause__ is not None:
         # The driver's first line says which server, and why not.
-        text = f"{text}: {str(error.__cause__).partition(chr(10))[0]}"
+        text = f"{text}: {_first_line(error.__cause__)}"
     print(f"error: {text}", file=sys.stderr)
     existing = getattr(error, "extra", {}).get("existing")
     if existing:
         print(_as_text({name: str(value) for name, value in existing.items()}), file=sys.stderr)
     return code
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _as_json(document: dict[str, Any]) -> str:
@@ -317,8 +331,12 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " ".join(map(str, value))
-    return str(value)
+        return " ".join(map(_cell, value))
+    # Names and texts are strangers': what steers a terminal or breaks a table is written out.
+    return "".join(
+        letter if letter.isprintable() or letter in _JOINERS else ascii(letter)[1:-1]
+        for letter in str(value)
+    )
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ def read(model: type[M], given: Any, *, unreadable: bool = False) -> M:
             for one in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise kind(
-            "; ".join(f"{one['field']}: {one['problem']}" for one in problems[:5]),
-            field=problems[0]["field"],
+            "; ".join(": ".join(filter(None, one.values())) for one in problems[:5]),
+            field=problems[0]["field"] or None,
             extra={"problems": problems[:20]},
         ) from None
 
@@ -72,7 +72,9 @@ def read_id(path: Mapping[str, str], what: str) -> UUID:
 
 
 def _sentence(error: Any) -> str:
-    return "is not known here" if error["type"] == "extra_forbidden" else str(error["msg"])
+    if error["type"] == "extra_forbidden":
+        return "is not known here"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _unfit(value: Any, depth: int) -> str | None:
