@@ -15,9 +15,10 @@ from pydantic.json_schema import GenerateJsonSchema
 from functions.manage import app as manage
 from functions.send_message import app as send_message
 from switchboard.access import SCOPES
-from switchboard.inbox import consents, contacts, conversations, media, messages
+from switchboard.inbox import account_events, consents, contacts, conversations, media, messages
 from switchboard.intake import asked, letters
 from switchboard.outbox.request import SendRequest
+from switchboard.store.account_events import AccountEvent
 from switchboard.store.consents import Consent
 from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
@@ -98,6 +99,11 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/media/{id}": Operation("Show what is known of a file", "Media"),
     "GET /v1/media/{id}/address": Operation(
         "Sign an address that reads the file for some minutes", "Address", media.AddressWanted
+    ),
+    "GET /v1/account-events": Operation(
+        "List what Meta told about accounts, the newest received first",
+        "AccountEvent[]",
+        account_events.AccountEventFilter,
     ),
     "GET /v1/dead-letters": Operation(
         "List what could not be processed, the newest first", "Letter[]", letters.LetterFilter
@@ -241,6 +247,7 @@ def _schemas() -> Json:
         for member in made[name]["properties"].values():
             member.pop("default", None)
     shown: dict[str, type[Any]] = {
+        "AccountEvent": AccountEvent,
         "Consent": Consent,
         "Contact": Contact,
         "Conversation": Conversation,

@@ -46,6 +46,11 @@ insert into messaging.media (tenant_id, account_id, conversation_id, message_id,
     media_type)
 select %(tenant)s, %(tenant)s, conversation_id, id, 'inbound', 'image'
 from messaging.whatsapp_messages;
+insert into messaging.whatsapp_account_events (tenant_id, waba_id, account_id, field, event, detail,
+    sha256, created_at)
+select %(tenant)s, '1', case when n %% 2 = 0 then %(tenant)s::uuid end, 'security', n::text, '{}',
+    sha256(n::text::bytea), now() - n * interval '1 minute'
+from generate_series(1, 6000) as n;
 insert into messaging.message_changes (tenant_id, message_id, account_id, contact_id, wa_message_id,
     kind, wa_change_id, occurred_at)
 select %(tenant)s, messaging.new_id(now()), %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, n::text,
@@ -103,6 +108,19 @@ MESSAGES: dict[str, Any] = {
     "id": None,
     "limit": 50,
 }
+EVENTS: dict[str, Any] = {
+    "tenant_id": TENANT,
+    "before": "infinity",
+    "before_id": UUID(int=0),
+    "since": "-infinity",
+    "walk": 51,
+    "limit": 50,
+    "waba_id": None,
+    "number": None,
+    "field": None,
+    "event": None,
+}
+_BY_RECEIPT = r"Index Scan Backward using whatsapp_account_events_received"
 IDS = {"tenant_id": TENANT, "ids": [UUID(int=n) for n in range(1, 51)], "now": None}
 OF_THREAD = {"tenant_id": TENANT, "id": THREAD, "limit": 1000}
 #: The statement, its parameters, what its plan must say.
@@ -186,6 +204,13 @@ PLANS = [
         ],
     ),
     ("messages", "find_media", {"tenant_id": TENANT, "id": THREAD}, ["media_pkey"]),
+    (
+        "account_events",
+        "list",
+        EVENTS,
+        [_BY_RECEIPT, r"Index Cond: .*created_at >= .*ROW\(.*created_at.*id.*\) < "],
+    ),
+    ("account_events", "list", {**EVENTS, "walk": 5000, "event": "7"}, [_BY_RECEIPT]),
 ]
 
 
@@ -202,8 +227,8 @@ def test_the_statement_walks_its_index(
         assert re.search(pattern, plan), plan
     # Other tables of the seed are small or empty: there a scan is right.
     big = (
-        "contacts|contact_identifiers|media|message_changes|whatsapp_conversations"
-        "|whatsapp_messages_\\d+_\\d+"
+        "contacts|contact_identifiers|media|message_changes|whatsapp_account_events"
+        "|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
     )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)
     assert not [name for name in scanned if not is_empty(link, name)], plan

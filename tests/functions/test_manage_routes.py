@@ -78,6 +78,11 @@ def fill(desk: Desk) -> dict[str, str]:
         " sha256('x'), now())",
         (desk.place.tenant_id, message["contact_id"]),
     )
+    desk.world.everything.execute(
+        "insert into messaging.whatsapp_account_events (tenant_id, waba_id, field, event, detail,"
+        " sha256) values (%s, %s, 'security', 'PIN_CHANGED', '{}', sha256('x'))",
+        (desk.place.tenant_id, desk.place.waba_id),
+    )
     return {
         "contacts": str(message["contact_id"]),
         "conversations": str(message["conversation_id"]),
@@ -95,12 +100,25 @@ def rows_of(desk: Desk) -> dict[str, Any]:
     tables = ("contacts", "whatsapp_conversations", "whatsapp_messages", "media")
     return {
         table: sorted(desk.place.rows(table), key=lambda row: str(row["id"]))
-        for table in (*tables, "webhook_dead_letters", "scheduled_jobs", "consents")
+        for table in (
+            *tables,
+            "webhook_dead_letters",
+            "scheduled_jobs",
+            "consents",
+            "whatsapp_account_events",
+        )
     }
 
 
 def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
-    assert {"consents", "contacts", "conversations", "media", "dead_letters"} <= set(app.RESOURCES)
+    assert {
+        "account_events",
+        "consents",
+        "contacts",
+        "conversations",
+        "media",
+        "dead_letters",
+    } <= set(app.RESOURCES)
     for resource in app.RESOURCES:
         for route in app.routes(resource):
             assert resource_of(route) == resource
@@ -310,7 +328,7 @@ def test_what_is_answered_has_the_members_that_the_document_names(desk: Desk) ->
     checked = 0
     for route, told in api_document.OPERATIONS.items():
         name = told.answers.removesuffix("[]")
-        shown = {"Consent", "Contact", "Conversation", "Message", "Media", "Letter"}
+        shown = {"AccountEvent", "Consent", "Contact", "Conversation", "Message", "Media", "Letter"}
         if route not in ROUTES or name not in shown or route == "POST /v1/consents":
             continue
         given = [ids[resource_of(route)]] if "{id}" in route else []
