@@ -85,6 +85,11 @@ def test_a_picture_that_would_fill_the_memory_is_not_unpacked() -> None:
     assert make_thumbnail(bomb) is None
 
 
+@pytest.mark.parametrize("size", [(1, 17_000), (17_000, 1)])
+def test_a_picture_of_endless_lines_is_not_unpacked(size: tuple[int, int]) -> None:
+    assert make_thumbnail(saved(Image.new("L", size), "PNG")) is None
+
+
 def test_the_bound_is_what_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
     source = saved(halves((100, 100)), "PNG")
     monkeypatch.setattr(thumbnail, "MOST_PIXELS", 10_000)
