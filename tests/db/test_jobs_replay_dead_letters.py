@@ -113,16 +113,16 @@ def test_what_is_stored_already_is_stored_once(place: Place) -> None:
 def test_a_part_that_could_not_be_read_is_stored_once_the_reader_can(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from switchboard.whatsapp.webhook import envelope
+    from switchboard.whatsapp.webhook import messages, values
 
     number = place.number()
     odd = message(number, "wamid.1", ANA)
     late = Update(number, {**odd.part, "timestamp": "2026-11-21T11:00:00Z"}, contact=odd.contact)
     place.post(late, message(number, "wamid.2", ANA))
     assert stands(place) == [(number.tenant_id, "malformed", 0, False)]
-    real = envelope.seconds
+    real = values.seconds
     monkeypatch.setattr(
-        envelope, "seconds", lambda value: SECOND if str(value).endswith("Z") else real(value)
+        messages, "seconds", lambda value: SECOND if str(value).endswith("Z") else real(value)
     )
 
     letters.order_replay(place.usual.tools, number.tenant_id, Selection("malformed"))

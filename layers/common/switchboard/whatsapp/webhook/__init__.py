@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from switchboard.whatsapp.webhook.envelope import parse, rebuild
+from switchboard.whatsapp.webhook.bodies import rebuild
+from switchboard.whatsapp.webhook.envelope import parse
 from switchboard.whatsapp.webhook.items import (
     Event,
     Item,

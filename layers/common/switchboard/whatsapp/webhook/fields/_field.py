@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from switchboard.whatsapp.storable import dump
-from switchboard.whatsapp.webhook.envelope import body_of
+from switchboard.whatsapp.webhook.bodies import body_of
 from switchboard.whatsapp.webhook.items import Event, Item, Malformed
 from switchboard.whatsapp.webhook.payloads._read import Object, Odd
 

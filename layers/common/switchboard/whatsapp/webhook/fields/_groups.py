@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, odd
 from switchboard.whatsapp.webhook.fields._told import identifier, parts, told, word
 from switchboard.whatsapp.webhook.items import Item
 from switchboard.whatsapp.webhook.payloads._read import Object, Odd
+from switchboard.whatsapp.webhook.values import seconds
 
 KIND = "group"
 

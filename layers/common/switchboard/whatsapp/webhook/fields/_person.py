@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from switchboard.kernel.phones import national_variant
+from switchboard.kernel.phones import national_variant, told_alike
 from switchboard.whatsapp.webhook.items import Sender
 from switchboard.whatsapp.webhook.payloads._read import Object
 
@@ -14,17 +14,22 @@ _THEIRS = ("from", "from_user_id", "from_parent_user_id")
 
 
 def business_phone(value: Object) -> str | None:
-    """Return the digits of the business number a value came to, None where it does not say."""
+    """Return the digits of the business number a value came to, None where it does not say.
+
+    In the one form of several that Meta writes.
+    """
     metadata = value.get("metadata")
     shown = metadata.get("display_phone_number") if type(metadata) is dict else None
-    return re.sub(r"\D", "", shown) or None if type(shown) is str else None
+    found = re.sub(r"\D", "", shown) if type(shown) is str else ""
+    return national_variant(found) if found else None
 
 
 def is_from_business(item: Object, value: Object) -> bool:
     """Return whether `item` went from the business to a person."""
     phone, sender = business_phone(value), item.get("from")
     if phone is not None and type(sender) is str:
-        return sender.removeprefix("+") == phone
+        sender = national_variant(sender.removeprefix("+"))
+        return sender == phone or told_alike(sender, phone)
     return "to" in item or "to_user_id" in item
 
 

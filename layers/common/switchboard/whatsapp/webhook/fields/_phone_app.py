@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from switchboard.whatsapp.storable import dump
-from switchboard.whatsapp.webhook.envelope import body_of, read_messages
+from switchboard.whatsapp.webhook.bodies import body_of
 from switchboard.whatsapp.webhook.fields._field import Change, Odd, change_with, event
 from switchboard.whatsapp.webhook.fields._person import is_from_business, person, turned
 from switchboard.whatsapp.webhook.items import Event, Malformed, Message
+from switchboard.whatsapp.webhook.messages import read_messages
 from switchboard.whatsapp.webhook.payloads import Edit, Media, Reaction, Revoke
 from switchboard.whatsapp.webhook.preview import preview
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from switchboard.kernel.phones import national_variant
 from switchboard.whatsapp.storable import is_id
-from switchboard.whatsapp.webhook.envelope import LONGEST_WORD
 from switchboard.whatsapp.webhook.fields._field import Change, event
 from switchboard.whatsapp.webhook.items import Event
 from switchboard.whatsapp.webhook.payloads._read import Object, Odd
+from switchboard.whatsapp.webhook.values import LONGEST_WORD
 
 #: Keys of the envelope, wherever Meta puts them.
 _ENVELOPE = frozenset({"messaging_product", "metadata", "field", "object"})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field
 from switchboard.whatsapp.webhook.fields._numbers import KIND as NUMBER
 from switchboard.whatsapp.webhook.fields._numbers import number_event
 from switchboard.whatsapp.webhook.fields._told import identifier, optional_object, told, word
 from switchboard.whatsapp.webhook.items import Item
+from switchboard.whatsapp.webhook.values import seconds
 
 NAME = "account_settings_update"
 

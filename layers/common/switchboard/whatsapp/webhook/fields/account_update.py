@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from switchboard.whatsapp.storable import is_id
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field
 from switchboard.whatsapp.webhook.fields._told import optional_object, optional_word, told, word
 from switchboard.whatsapp.webhook.items import Item
 from switchboard.whatsapp.webhook.payloads._read import Object, Odd
+from switchboard.whatsapp.webhook.values import seconds
 
 NAME = "account_update"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field, odd
 from switchboard.whatsapp.webhook.fields._told import parts, told, word
 from switchboard.whatsapp.webhook.items import Item
 from switchboard.whatsapp.webhook.payloads._read import Odd
+from switchboard.whatsapp.webhook.values import seconds
 
 NAME = "automatic_events"
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from switchboard.whatsapp.storable import is_id
-from switchboard.whatsapp.webhook.envelope import read_messages, seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field, Odd, event, odd
 from switchboard.whatsapp.webhook.fields._person import is_from_business, person, turned
 from switchboard.whatsapp.webhook.items import Item
+from switchboard.whatsapp.webhook.messages import read_messages
+from switchboard.whatsapp.webhook.values import seconds
 
 _DIRECTIONS = {"USER_INITIATED": "inbound", "BUSINESS_INITIATED": "outbound"}
 #: Meta's keys of a call that have a place of their own; the rest is of what came afterwards.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from switchboard.whatsapp.storable import dump
-from switchboard.whatsapp.webhook.envelope import body_of
+from switchboard.whatsapp.webhook.bodies import body_of
 from switchboard.whatsapp.webhook.fields._field import (
     Change,
     Field,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from switchboard.whatsapp.storable import is_id
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field
 from switchboard.whatsapp.webhook.fields._told import optional_object, phone_forms, told, word
 from switchboard.whatsapp.webhook.items import Item
+from switchboard.whatsapp.webhook.values import seconds
 
 NAME = "messaging_handovers"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field
 from switchboard.whatsapp.webhook.fields._told import told, word
 from switchboard.whatsapp.webhook.items import Item
+from switchboard.whatsapp.webhook.values import seconds
 
 NAME = "payment_configuration_update"
 

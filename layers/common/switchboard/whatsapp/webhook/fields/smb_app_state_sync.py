@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from switchboard.kernel.phones import digits, national_variant
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field, odd
 from switchboard.whatsapp.webhook.fields._told import optional_word, parts, told, word
 from switchboard.whatsapp.webhook.items import Event, Item
 from switchboard.whatsapp.webhook.payloads._read import Object, Odd
+from switchboard.whatsapp.webhook.values import seconds
 
 NAME = "smb_app_state_sync"
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field
 from switchboard.whatsapp.webhook.fields._templates import KIND as TEMPLATE
 from switchboard.whatsapp.webhook.fields._templates import template_event
 from switchboard.whatsapp.webhook.fields._told import optional_word, word
 from switchboard.whatsapp.webhook.items import Item
+from switchboard.whatsapp.webhook.values import seconds
 
 NAME = "template_category_update"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from switchboard.kernel.phones import digits, national_variant
 from switchboard.whatsapp.storable import is_id
-from switchboard.whatsapp.webhook.envelope import seconds
 from switchboard.whatsapp.webhook.fields._field import Change, Field, Odd, event, odd
 from switchboard.whatsapp.webhook.items import Item
+from switchboard.whatsapp.webhook.values import seconds
 
 _NAME = "user_id_update"
 

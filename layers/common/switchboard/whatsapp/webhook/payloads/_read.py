@@ -76,6 +76,7 @@ def amount(content: Object, key: str) -> Decimal | None:
     """Return the amount of money under `key`, a number or its digits; None where it is missing.
 
     Meta writes a JSON number: the shortest decimal that reads as the same float is what was sent.
+    Beyond 12 decimals there is only what a float adds to a price that was calculated.
     """
     value = content.get(key)
     if value is None:
@@ -86,6 +87,6 @@ def amount(content: Object, key: str) -> Decimal | None:
         found = Decimal(str(value))
     except InvalidOperation:
         raise Odd(f"{key} is not a number") from None
-    if not (found.is_finite() and 0 <= found < 10**12 and int(found.as_tuple().exponent) >= -12):
+    if not (found.is_finite() and 0 <= found < 10**12):
         raise Odd(f"{key} is out of range")
-    return found
+    return round(found, 12) if int(found.as_tuple().exponent) < -12 else found

@@ -11,7 +11,8 @@ from switchboard.whatsapp.webhook.payloads._read import Object, optional_text
 #: Meta's words for a changed number; the second is the old one.
 NUMBER_CHANGED = frozenset({"user_changed_number", "customer_changed_number"})
 USER_ID_CHANGED = "user_changed_user_id"
-IDENTITY_CHANGED = "customer_identity_changed"
+#: Meta's words for a new security code; the second is an old one.
+IDENTITY_CHANGED = frozenset({"customer_identity_changed", "user_identity_changed"})
 
 
 @dataclass(frozen=True, slots=True)
