@@ -203,7 +203,6 @@ PLANS = [
             r"Index Cond: .*conversation_id = .*occurred_at >= .*occurred_at < ",
         ],
     ),
-    ("messages", "find_media", {"tenant_id": TENANT, "id": THREAD}, ["media_pkey"]),
     (
         "account_events",
         "list",
@@ -211,6 +210,18 @@ PLANS = [
         [_BY_RECEIPT, r"Index Cond: .*created_at >= .*ROW\(.*created_at.*id.*\) < "],
     ),
     ("account_events", "list", {**EVENTS, "walk": 5000, "event": "7"}, [_BY_RECEIPT]),
+    (
+        "messages",
+        "find_media",
+        {"tenant_id": TENANT, "id": THREAD},
+        ["media_pkey", r"whatsapp_messages_\d+_\d+_pkey"],
+    ),
+    (
+        "media",
+        "find",
+        {"tenant": TENANT, "id": THREAD},
+        ["media_pkey", r"whatsapp_messages_\d+_\d+_pkey"],
+    ),
 ]
 
 

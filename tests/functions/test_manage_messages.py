@@ -121,6 +121,18 @@ def react(desk: Desk, phone: str, minute: int, target: str, emoji: str | None) -
     desk.take(part, phone)
 
 
+def take_back(desk: Desk, phone: str, minute: int, target: str) -> None:
+    """Let a person delete a message for everyone."""
+    part = {
+        "from": phone,
+        "id": f"wamid.{phone}.x{minute}",
+        "timestamp": str(int((START + timedelta(minutes=minute)).timestamp())),
+        "type": "revoke",
+        "revoke": {"original_message_id": target},
+    }
+    desk.take(part, phone)
+
+
 def reactions(desk: Desk, conversation_id: str, **query: Any) -> dict[str, list[tuple[str, str]]]:
     """Return who reacts to what, by the messages' ids at Meta."""
     rows = desk.pages(LIST, conversation_id, **query)
@@ -222,14 +234,7 @@ def test_under_a_message_that_was_taken_back_nothing_stands(desk: Desk) -> None:
     conversation_id = desk.hear(phone, "one", "two")
     for index in range(2):
         react(desk, phone, 5 + index, f"wamid.{phone}.000{index}", "👍")
-    revoke = {
-        "from": phone,
-        "id": "wamid.revoke",
-        "timestamp": str(int((START + timedelta(minutes=9)).timestamp())),
-        "type": "revoke",
-        "revoke": {"original_message_id": f"wamid.{phone}.0000"},
-    }
-    desk.take(revoke, phone)
+    take_back(desk, phone, 9, f"wamid.{phone}.0000")
     assert reactions(desk, conversation_id) == {f"wamid.{phone}.0001": [("inbound", "👍")]}
 
 
@@ -297,6 +302,53 @@ def test_an_address_is_signed_for_a_file_that_is_here(
     assert "X-Amz-Signature" in made["address"]
     assert made["expires_in"] == 300
     assert desk.call(f"{FILE}/address", row["id"], thumbnail="true")[0] == 404
+
+
+def test_what_was_taken_back_is_shown_as_that_and_its_file_to_nobody(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("ACCESS_KEY_ID", "k"), ("SECRET_ACCESS_KEY", "s"), ("REGION", "x-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    desk.use(media_bucket="files")
+    phone = "4915550000001"
+    image = {"id": "777", "mime_type": "image/jpeg", "sha256": "abc", "caption": "secret"}
+    stamp = str(int(START.timestamp()))
+    for key in ("wamid.kept", "wamid.back"):
+        part = {"from": phone, "id": key, "timestamp": stamp, "type": "image", "image": image}
+        desk.take(part, phone)
+    for file in desk.place.rows("media"):
+        desk.set("media", file["id"], status="stored", s3_key=f"t/media/{file['id']}/file")
+
+    take_back(desk, phone, 5, "wamid.back")
+
+    conversation_id = desk.place.rows("media")[0]["conversation_id"]
+    rows = {row["wa_message_id"]: row for row in desk.ok(LIST, conversation_id)["data"]}
+    kept, back = rows["wamid.kept"], rows["wamid.back"]
+    assert kept["content"] == image
+    assert (kept["edited_at"], kept["revoked_at"]) == (None, None)
+    assert (back["message_type"], back["content"], back["media"]) == ("image", {}, None)
+    assert back["revoked_at"] == (START + timedelta(minutes=5)).isoformat()
+    oldest = desk.ok(LIST, conversation_id, order="oldest_first")["data"]
+    assert [row["media"] for row in oldest] == [None, kept["media"], None]
+    for file in desk.place.rows("media"):
+        expected = 200 if str(file["id"]) == kept["media"]["id"] else 404
+        for route in (FILE, f"{FILE}/address"):
+            status, shown = desk.call(route, file["id"])
+            assert status == expected, route
+            assert expected == 200 or "secret" not in str(shown)
+
+
+def test_an_edited_caption_is_shown_with_the_file(desk: Desk) -> None:
+    phone = "4915550000001"
+    stamp = str(int(START.timestamp()))
+    part: dict[str, Any] = {"from": phone, "timestamp": stamp}
+    image = {"id": "777", "mime_type": "image/jpeg", "caption": "before"}
+    desk.take({**part, "id": "wamid.I", "type": "image", "image": image}, phone)
+    edited = {"original_message_id": "wamid.I"}
+    new = {"type": "image", "image": {"caption": "after"}}
+    desk.take({**part, "id": "wamid.J", "type": "edit", "edit": {**edited, "message": new}}, phone)
+    (file,) = desk.place.rows("media")
+    assert desk.ok(FILE, file["id"])["caption"] == "after"
 
 
 def test_a_cursor_of_one_conversation_says_nothing_in_another(desk: Desk) -> None:

@@ -30,17 +30,20 @@ class Address:
 
 
 def show_media(tools: Tools, tenant_id: UUID, media_id: UUID) -> Media:
-    """Return a file's record; raises NotFound."""
+    """Return a file's record; raises NotFound, also where its message was taken back."""
     found = transact(
         tools, tenant_id, lambda connection: store.find_media(connection, tenant_id, media_id)
     )
     if found is None:
-        raise NotFound("this file is not known")
+        raise NotFound("this file is not known, or was taken back")
     return found
 
 
 def sign_address(tools: Tools, tenant_id: UUID, media_id: UUID, wanted: AddressWanted) -> Address:
-    """Return an address of the file; raises NotFound, also for one that is not stored (yet)."""
+    """Return an address of the file.
+
+    Raises NotFound, also for one that is not stored (yet) and for one that was taken back.
+    """
     # boto3 is heavy, and only this needs it.
     from switchboard.media.address import ADDRESS_S, media_address
 

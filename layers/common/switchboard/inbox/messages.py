@@ -33,7 +33,8 @@ def list_messages(
 
     `decision` is the policy's latest verdict, `timestamps` the times that are known, `media` the
     file's id and state, `reactions` what stands under it now. Reactions, edits and what people sent
-    else are messages, too, as Meta sent them.
+    else are messages, too, as Meta sent them. What was taken back (`revoked_at`) has no content, no
+    file and no reactions.
     """
     name = f"messages of {conversation_id}"
     position = read_cursor(name, wanted, 3)

@@ -16,13 +16,13 @@ ADDRESS_S = 300
 def media_address(tools: Tools, tenant_id: UUID, media_id: UUID, *, thumbnail: bool = False) -> str:
     """Return an address that reads the tenant's file, or its thumbnail, for five minutes.
 
-    Raises NotFound, with `status` (pending, failed) where the file is known but not here, and the
-    reason as `error_code`.
+    Raises NotFound, also where its message was taken back; with `status` (pending, failed) where
+    the file is known but not here, and the reason as `error_code`.
     """
     with tools.db.transaction(tenant_id) as connection:
         row = store.find(connection, tenant_id, media_id)
     if row is None:
-        raise NotFound("this file is not known")
+        raise NotFound("this file is not known, or was taken back")
     if row["status"] != "stored":
         extra = {"status": row["status"], "error_code": row["error_code"]}
         raise NotFound("this file is not stored", extra=extra)

@@ -84,7 +84,10 @@ def settle_failed(
 
 
 def find(connection: Connection, tenant_id: UUID, media_id: UUID) -> dict[str, Any] | None:
-    """Return a file's row as a caller sees it, with its keys in S3; None where there is none."""
+    """Return a file's row as a caller sees it, with its keys in S3.
+
+    None where there is none, or its message was taken back.
+    """
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_SQL["find"], {"tenant": tenant_id, "id": media_id}).fetchone()
 

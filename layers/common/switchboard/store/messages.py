@@ -142,7 +142,7 @@ def _add_reactions(
 
 
 def find_media(connection: Connection, tenant_id: UUID, media_id: UUID) -> Media | None:
-    """Return a file's record."""
+    """Return a file's record; None where there is none, or its message was taken back."""
     row = connection.execute(_SQL["find_media"], {"tenant_id": tenant_id, "id": media_id})
     found = row.fetchone()
     return None if found is None else Media(*found)

@@ -29,9 +29,12 @@ update messaging.media set status = 'failed', error_code = %(code)s, error_messa
 where tenant_id = %(tenant)s and id = %(id)s and status = 'pending'
 
 -- name: find
-select id, message_id, direction, media_type, mime_type, file_name, caption, size_bytes, s3_key,
-    thumbnail_s3_key, status, error_code, error_message, created_at
-from messaging.media where tenant_id = %(tenant)s and id = %(id)s
+-- Not that of a message that was taken back: its file stays, and nobody is given it.
+select f.id, f.message_id, f.direction, f.media_type, f.mime_type, f.file_name, f.caption,
+    f.size_bytes, f.s3_key, f.thumbnail_s3_key, f.status, f.error_code, f.error_message, f.created_at
+from messaging.media as f
+left join messaging.whatsapp_messages as m on m.tenant_id = f.tenant_id and m.id = f.message_id
+where f.tenant_id = %(tenant)s and f.id = %(id)s and m.revoked_at is null
 
 -- name: find_upload
 -- With a day to spare: what is sent with it may wait.

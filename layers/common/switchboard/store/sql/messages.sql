@@ -8,10 +8,12 @@ select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, 
     m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.edited_at,
     m.revoked_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at,
     m.created_at, m.updated_at,
-    (select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
+    case when m.revoked_at is null then (
+        select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
             'file_name', f.file_name, 'size_bytes', f.size_bytes)
         from messaging.media as f
-        where f.tenant_id = %(tenant_id)s and f.message_id = m.id) as media
+        where f.tenant_id = %(tenant_id)s and f.message_id = m.id
+    ) end as media
 from (
     select * from messaging.whatsapp_messages
     where tenant_id = %(tenant_id)s and conversation_id = %(conversation_id)s
@@ -30,10 +32,12 @@ select m.id, m.wa_message_id, m.wa_context_id, m.conversation_id, m.contact_id, 
     m.error_message, m.decision, m.category, m.is_forwarded, m.tags, m.occurred_at, m.edited_at,
     m.revoked_at, m.accepted_at, m.sent_at, m.delivered_at, m.read_at, m.played_at, m.failed_at,
     m.created_at, m.updated_at,
-    (select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
+    case when m.revoked_at is null then (
+        select jsonb_build_object('id', f.id, 'status', f.status, 'mime_type', f.mime_type,
             'file_name', f.file_name, 'size_bytes', f.size_bytes)
         from messaging.media as f
-        where f.tenant_id = %(tenant_id)s and f.message_id = m.id) as media
+        where f.tenant_id = %(tenant_id)s and f.message_id = m.id
+    ) end as media
 from (
     select * from messaging.whatsapp_messages
     where tenant_id = %(tenant_id)s and conversation_id = %(conversation_id)s
@@ -83,7 +87,12 @@ where r.emoji is not null
 order by r.wa_message_id, r.occurred_at, r.direction, r.contact_id
 
 -- name: find_media
-select id, message_id, conversation_id, account_id, direction, media_type, wa_media_id, mime_type,
-    sha256, file_name, caption, size_bytes, thumbnail_s3_key is not null as has_thumbnail, status,
-    error_code, error_message, created_at, updated_at
-from messaging.media where tenant_id = %(tenant_id)s and id = %(id)s
+-- With the caption as edits leave it. What was taken back is nobody's to see.
+select f.id, f.message_id, f.conversation_id, f.account_id, f.direction, f.media_type, f.wa_media_id,
+    f.mime_type, f.sha256, f.file_name,
+    case when m.edited_at is null then f.caption else m.content ->> 'caption' end as caption,
+    f.size_bytes, f.thumbnail_s3_key is not null as has_thumbnail, f.status, f.error_code,
+    f.error_message, f.created_at, f.updated_at
+from messaging.media as f
+left join messaging.whatsapp_messages as m on m.tenant_id = f.tenant_id and m.id = f.message_id
+where f.tenant_id = %(tenant_id)s and f.id = %(id)s and m.revoked_at is null
