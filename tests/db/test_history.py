@@ -116,6 +116,30 @@ def test_a_chunk_is_stored_as_it_was(place: Place) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("shown", "sender"),
+    [
+        ("+52 1 555 010 0111", "525550100111"),
+        ("525550100111", "5215550100111"),
+        ("+55 11 8765 4321", "5511987654321"),
+        ("+54 9 11 5550 1234", "541155501234"),
+    ],
+)
+def test_what_the_business_wrote_is_its_own_in_whatever_form_its_number_stands(
+    place: Place, shown: str, sender: str
+) -> None:
+    number = place.number()
+    messages = (ours("wamid.out", 0, **{"from": sender, "to": ANA}), theirs("wamid.in", 1))
+    metadata = {"display_phone_number": shown, "phone_number_id": number.phone_number_id}
+    value = {"metadata": metadata, **chunk(*messages)}
+    change = {"field": "history", "value": value}
+    assert place.usual.post(body_of([{"id": number.waba_id, "changes": [change]}])) == 200
+    assert place.rows(
+        "select m.wa_message_id, m.direction, i.value from messaging.whatsapp_messages as m"
+        " join messaging.contact_identifiers as i using (tenant_id, contact_id) order by 1"
+    ) == [("wamid.in", "inbound", "525550100301"), ("wamid.out", "outbound", "525550100301")]
+
+
 def test_what_a_history_says_of_a_message_of_ours_changes_nothing(place: Place) -> None:
     number = place.number()
     (sent,) = place.sent_messages(number, ["wamid.1"])

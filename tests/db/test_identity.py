@@ -222,11 +222,13 @@ def test_the_old_words_and_a_new_security_code_are_understood(place: Place) -> N
     number = place.number()
     old = {"type": "customer_changed_number", "new_wa_id": NEXT}
     code = {"type": "customer_identity_changed"}
+    old_code = {"type": "user_identity_changed", "identity": "aA=="}
     whole = {"type": "user_changed_user_id", "wa_id": LAST, "user_id": USER}
     post(
         place,
         pack([message(number, "wamid.1", Person(PHONE), kind="system", content=old)]),
         pack([message(number, "wamid.2", Person(NEXT), kind="system", content=whole)]),
+        pack([message(number, "wamid.5", Person(NEXT), kind="system", content=old_code)]),
         pack(
             [
                 message(number, "w.3", Person(NEXT), kind="system", content=code)
@@ -249,6 +251,7 @@ def test_the_old_words_and_a_new_security_code_are_understood(place: Place) -> N
         ("customer_identity_changed", "identity", NEXT, "", "aQ=="),
         ("user_changed_user_id", "phone", NEXT, NEXT, LAST),
         ("user_changed_user_id", "user_id", NEXT, "", USER),
+        ("user_identity_changed", "identity", NEXT, "", "aA=="),
     ]
     assert len(rows["contacts"]) == 1
     assert place.count("contacts") == 1

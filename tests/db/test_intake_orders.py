@@ -55,6 +55,8 @@ def test_an_order_has_its_items_in_their_order_and_a_sum_without_rounding(place:
         ([item(None), item(3)], None, "USD"),
         ([item("12.50", 2)], Decimal("25.00"), "USD"),
         ([item(1e-7, 3)], Decimal("0.0000003"), "USD"),
+        # What is left of a price that was calculated in floats.
+        ([item(0.1 + 0.2), item("7.9900000000000002131")], Decimal("8.29"), "USD"),
         ([item(1, currency=None)], None, None),
         ([], None, None),
     ],

@@ -83,7 +83,7 @@ def changes_of(message: Message, identifiers: list[Identifier]) -> list[Change]:
             ("user_id", payload.user_id),
             ("parent_user_id", payload.parent_user_id),
         ]
-    elif payload.kind == IDENTITY_CHANGED:
+    elif payload.kind in IDENTITY_CHANGED:
         told = [("identity", payload.identity or _hash(message.extra.get("identity")))]
     own = dict(identifiers)
     return [
