@@ -145,7 +145,7 @@ def play(place: Place, number: int, size: int) -> int:
     assert rows == others, f"history {number}, size {size}"
     assert all(rows.values())
     # What the variations made unreadable; solutions name a portfolio, which is nobody's.
-    assert {reason for _, reason in place.letters()} <= {"malformed", "unknown_number"}
+    assert {reason for _, reason in place.letters()} <= {"malformed", "unknown_portfolio"}
     return len(first)
 
 

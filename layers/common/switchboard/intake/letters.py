@@ -35,6 +35,7 @@ Reason = Literal[
     "refused_by_database",
     "unhandled_field",
     "unknown_number",
+    "unknown_portfolio",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 _RESOLVED = {"open": False, "resolved": True, "all": None}

@@ -66,6 +66,9 @@ _DATA = (
     pg.TooManyArguments,
 )
 
+#: Fields whose entry names a business portfolio: nobody can register that.
+_OF_PORTFOLIOS = frozenset({"partner_solutions"})
+
 #: An item and the account (number) it came to; None: it is its WABA's.
 Placed = tuple[Message | Status | Event, UUID | None]
 T = TypeVar("T")
@@ -249,7 +252,10 @@ def _letter(item: Item, why_not_taken: str) -> DeadLetter:
         case Unhandled(field=name):
             return DeadLetter(dump(rebuild(item)), "unhandled_field", name, name, *where)
         case Message() | Status() | Event():
-            return DeadLetter(dump(rebuild(item)), why_not_taken, None, _field_of(item), *where)
+            name = _field_of(item)
+            if why_not_taken == "unknown_number" and name in _OF_PORTFOLIOS:
+                why_not_taken = "unknown_portfolio"
+            return DeadLetter(dump(rebuild(item)), why_not_taken, None, name, *where)
 
 
 def _field_of(item: Message | Status | Event) -> str:

@@ -1,7 +1,8 @@
 """A solution shared with a partner (field partner_solutions).
 
-Its entry names the business portfolio and no business account: it waits as a dead letter, unless
-the id is one of ours.
+Its entry names a business portfolio and no business account. Several accounts, of several tenants,
+may share one, and Meta does not say which it means: so the event is kept as a dead letter, with a
+reason of its own. Where the id is a business account of ours after all, it is that account's event.
 """
 
 from __future__ import annotations
