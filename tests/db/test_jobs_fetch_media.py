@@ -30,7 +30,7 @@ from switchboard.worker import Summary, drain
 from tests.databases import ClonedDatabase
 from tests.db.jobs_worker import Kinds
 from tests.deliveries import REGION, aws_at_hand
-from tests.meta_files import MetaFile, MetaFiles, in_base64, serving_files
+from tests.meta_files import Handler, MetaFile, MetaFiles, in_base64, serving_files
 from tests.sending import Place, World
 
 BUCKET = "media"
@@ -429,6 +429,22 @@ class TestLater:
         assert room.meta.count("/v23.0/") == tries
         assert room.objects() == []
 
+    @pytest.mark.parametrize("content", [PICTURE[:100], b"", b"<html>busy</html>"])
+    def test_bytes_of_another_size_are_no_answer_yet(self, room: Room, content: bytes) -> None:
+        """Cut off where nothing says how much is missing, or the page of a gateway that is busy."""
+
+        def serve(handler: Handler) -> None:
+            handler.send_raw(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + content)
+
+        media_id = room.sends(serve=serve)
+        room.work()
+        assert room.ended() == ("pending", "not_downloaded", ["pending"])
+        assert room.row()["error_message"] == f"{len(content)} of {len(PICTURE)} bytes came"
+        assert room.objects() == []
+        room.meta.files[media_id] = MetaFile(PICTURE)
+        room.work(seconds=60)
+        assert room.ended() == ("stored", None, ["completed"])
+
     def test_a_throttled_number_waits_as_long_as_it_is_told(self, room: Room) -> None:
         room.sends(error=(400, {"error": {"code": 4, "message": "limit"}}))  # 300 s
         room.work()
@@ -451,7 +467,10 @@ class TestLost:
         media_id = room.file(says_sha256="unreadable", says_size=5)
         room.says(message(media_id, PICTURE, sha256=None))
         room.work()
-        assert room.ended() == ("failed", "hash_mismatch", ["completed"])
+        assert room.ended() == ("pending", "not_downloaded", ["pending"])
+        room.work(days=7)
+        assert room.ended() == ("failed", "expired", ["completed"])
+        assert room.objects() == []
 
     @pytest.mark.parametrize("kind", ["image", "video", "document"])
     def test_a_file_over_the_limit_is_not_fetched(self, room: Room, kind: str) -> None:

@@ -94,6 +94,8 @@ def test_everything_else_is_not(text: str) -> None:
         *("https://localhost/", "https://169.254.169.254/latest/meta-data", "http://93.184.215.14"),
         *("ftp://93.184.215.14/", "https://", "nothing", "https://user:word@93.184.215.14/"),
         *("https://[::ffff:10.0.0.1]/", "file:///etc/passwd", "https://exa mple/", "\x00"),
+        *("https://xn--/", "https://xn--a/", "https://93.184.215.14:99999/"),
+        "https://93.184.215.14:-1/",
     ],
 )
 def test_what_is_not_of_the_public_web_is_refused(url: str) -> None:

@@ -136,15 +136,19 @@ class Outside:
         """Return the address to connect to, its host a checked number, and the Host header."""
         try:
             parsed = httpx.URL(url)
+            # Decodes an international name, which may be none.
+            host = parsed.host
         except (httpx.InvalidURL, TypeError, ValueError):
             raise AddressRefused("it is no address") from None
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
+        if parsed.scheme not in {"http", "https"} or not host:
             raise AddressRefused("it is no address of the web")
         if parsed.userinfo:
             raise AddressRefused("it carries a user name or password")
         port = parsed.port or (443 if parsed.scheme == "https" else 80)
+        if not 0 < port < 65_536:
+            raise AddressRefused("it has no port of the internet")
         try:
-            found = [ipaddress.ip_address(text) for text in self._resolve(parsed.host, port)]
+            found = [ipaddress.ip_address(text) for text in self._resolve(host, port)]
         except (OSError, ValueError, UnicodeError):
             raise OutsideFailed("name_not_resolved") from None
         if not found:

@@ -159,7 +159,7 @@ class _Errand:
             if isinstance(came, Downloaded):
                 if _fits(wanted, found, came):
                     return self._keep(found, came, file, thumbnails=thumbnails)
-                ended = Lost("hash_mismatch", f"{came.size} bytes came")
+                ended = _other_bytes(wanted, found, came)
             else:
                 ended = _not_downloaded(wanted, came)
                 if not isinstance(came, Gone):
@@ -242,6 +242,13 @@ def _not_downloaded(wanted: Wanted, came: TooLarge | Blocked | Gone | Failed) ->
             return _later(wanted, "not_downloaded", f"HTTP {status}")
         case Failed(reason=reason):
             return _later(wanted, "not_downloaded", reason)
+
+
+def _other_bytes(wanted: Wanted, found: Found, came: Downloaded) -> Lost | Later:
+    """Decide about bytes that do not fit: what is cut off, or is some gateway's page, may pass."""
+    if found.size not in (None, came.size):
+        return _later(wanted, "not_downloaded", f"{came.size} of {found.size} bytes came")
+    return Lost("hash_mismatch", f"{came.size} bytes came")
 
 
 def _fits(wanted: Wanted, found: Found, came: Downloaded) -> bool:
