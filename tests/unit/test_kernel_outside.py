@@ -124,6 +124,25 @@ def test_a_name_without_an_address_is_a_failure() -> None:
         Outside(resolve=resolve).check("https://hook.example/")
 
 
+def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
+    answered = threading.Event()
+
+    def resolve(_host: str, _port: int) -> Sequence[str]:
+        answered.wait(30)
+        return ["93.184.215.14"]
+
+    began = time.monotonic()
+    with (
+        pytest.raises(OutsideFailed, match="timeout"),
+        Outside(resolve=resolve).request(
+            "GET", "https://hook.example/", headers={}, total_s=0.1, most=1
+        ),
+    ):
+        pass
+    assert time.monotonic() - began < 10
+    answered.set()
+
+
 def test_the_connection_goes_to_the_address_that_was_looked_at() -> None:
     """A name is resolved once: its second answer, a private one, is never asked for."""
     asked: list[str] = []

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 import httpx
@@ -26,6 +27,8 @@ from switchboard.kernel.errors import SwitchboardError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: Returns the addresses of a host name, as text; raises OSError where it has none.
 Resolve = Callable[[str, int], Sequence[str]]
+#: Seconds that a look-up may take where no request with a deadline follows it.
+LOOK_UP_S = 5.0
 
 #: Prefixes under which an IPv6 address means an IPv4 one: NAT64 (RFC 6052), its local form
 #: (RFC 8215), and the long deprecated "IPv4-compatible" form.
@@ -80,7 +83,7 @@ class Outside:
 
     def check(self, url: str) -> None:
         """Raise AddressRefused for an address that no request would be made to, as it is now."""
-        self._target(url)
+        self._target(url, LOOK_UP_S)
 
     @contextmanager
     def request(
@@ -99,7 +102,7 @@ class Outside:
         OutsideFailed. A redirect is an answer like any other.
         """
         end = time.monotonic() + total_s
-        target, host = self._target(url)
+        target, host = self._target(url, total_s)
         watch = _Watch(end)
         step = max(0.1, min(3.0, total_s))
         request = httpx.Request(
@@ -132,7 +135,7 @@ class Outside:
                 with suppress(httpx.HTTPError, OSError):
                     response.close()
 
-    def _target(self, url: str) -> tuple[httpx.URL, str]:
+    def _target(self, url: str, within_s: float) -> tuple[httpx.URL, str]:
         """Return the address to connect to, its host a checked number, and the Host header."""
         try:
             parsed = httpx.URL(url)
@@ -148,7 +151,7 @@ class Outside:
         if not 0 < port < 65_536:
             raise AddressRefused("it has no port of the internet")
         try:
-            found = [ipaddress.ip_address(text) for text in self._resolve(host, port)]
+            found = [ipaddress.ip_address(text) for text in self._look_up(host, port, within_s)]
         except (OSError, ValueError, UnicodeError):
             raise OutsideFailed("name_not_resolved") from None
         if not found:
@@ -164,6 +167,25 @@ class Outside:
                 raise AddressRefused("it is not an address of the public internet")
         authority = parsed.netloc.decode("ascii")
         return parsed.copy_with(host=str(found[0])), authority
+
+    def _look_up(self, host: str, port: int, within_s: float) -> Sequence[str]:
+        """Resolve a name in a thread of its own: the system's resolver knows no deadline."""
+        told: SimpleQueue[Sequence[str] | Exception] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                told.put(self._resolve(host, port))
+            except Exception as error:  # noqa: BLE001 - raised below, where somebody waits
+                told.put(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            found = told.get(timeout=max(0.0, within_s))
+        except Empty:
+            raise OutsideFailed("timeout") from None
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 def is_public(address: Address) -> bool:
