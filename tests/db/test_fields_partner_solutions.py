@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 
@@ -27,6 +28,17 @@ def place(database: ClonedDatabase) -> Iterator[Place]:
 def solution(number: Number) -> Json:
     value = {"event": "SOLUTION_UPDATED", "solution_id": "66", "solution_status": "ACTIVE"}
     return entry(number, "partner_solutions", value)
+
+
+def app_of(place: Place) -> UUID:
+    """Make a tenant with a Meta app of its own and return its id."""
+    tenant = place.tenant()
+    place.everything.execute(
+        "insert into messaging.meta_apps (tenant_id, app_id, app_secret_sealed,"
+        " verify_token_sealed) values (%s, '7001', 'x', 'x')",
+        (tenant,),
+    )
+    return tenant
 
 
 def test_a_portfolios_event_waits_with_the_operator_under_its_own_reason(place: Place) -> None:
@@ -68,12 +80,13 @@ def test_under_a_business_account_of_ours_it_is_that_accounts(place: Place) -> N
 
 
 def test_of_a_tenants_own_app_the_letter_is_the_tenants(place: Place) -> None:
-    number = place.number()
-    place.everything.execute(
-        "insert into messaging.meta_apps (tenant_id, app_id, app_secret_sealed,"
-        " verify_token_sealed) values (%s, '7001', 'x', 'x')",
-        (number.tenant_id,),
-    )
+    number = place.number(app_of(place))
     body = body_of(payload("partner_solutions", place, number))
     take_in(place.usual.tools, body, "7001")
     assert set(place.letters()) == {(number.tenant_id, REASON)}
+
+
+def test_signed_by_another_app_than_its_accounts_it_is_that_apps_affair(place: Place) -> None:
+    number = place.number(app_of(place), app_id="7001")
+    assert place.usual.post(body_of([solution(number)])) == 200
+    assert set(place.letters()) == {(SYSTEM_TENANT, "another_app")}
