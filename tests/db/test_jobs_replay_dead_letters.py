@@ -15,6 +15,7 @@ from switchboard.intake import letters
 from switchboard.intake.letters import LetterFilter, Selection
 from switchboard.jobs import replay_dead_letters
 from switchboard.kernel.errors import BadRequest, NotFound, Unavailable
+from switchboard.store import letters as store
 from switchboard.store.events import SYSTEM_TENANT
 from tests.databases import ClonedDatabase
 from tests.db.jobs_worker import Kinds, NoSends
@@ -300,6 +301,26 @@ def test_a_run_that_is_cut_short_leaves_what_it_settled_and_the_next_goes_on(
     assert (replayed.stored, replayed.kept, rest) == (2, 0, None)
     assert len(taken) == 5
     assert place.count("whatsapp_messages") == 4
+
+
+def test_a_letter_that_is_forgotten_meanwhile_does_not_hold_up_those_behind_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = stranger(place)
+    place.post(message(number, "wamid.1", ANA), message(number, "wamid.2", ANA))
+    register(place, number)
+    listed = store.list_open
+
+    def list_and_forget(*args: Any, **how: Any) -> Any:
+        found = listed(*args, **how)
+        place.everything.execute(
+            "delete from messaging.webhook_dead_letters where id = %s", (found[0].id,)
+        )
+        return found
+
+    monkeypatch.setattr(store, "list_open", list_and_forget)
+    letters.order_replay(place.usual.tools, SYSTEM_TENANT, Selection())
+    assert run_jobs(place) == [{"stored": 1, "kept": 0, "more": False}]
 
 
 def test_one_letter_is_replayed_at_once_and_a_worker_is_woken(place: Place) -> None:

@@ -199,9 +199,8 @@ def replay_some(
 def _replay(tools: Tools, tenant_id: UUID, letter_id: UUID, replayed: Replayed) -> None:
     with tools.db.transaction(tenant_id) as connection:
         letter = letters.find(connection, tenant_id, letter_id)
-    if letter is None:
-        raise NotFound("there is no such dead letter")
-    if letter.resolved_at is not None:
+    if letter is None or letter.resolved_at is not None:
+        # Stored by another replay, or forgotten, since it was listed.
         return
     try:
         stored = store(tools, letter.body, letter.app_id)
