@@ -694,6 +694,22 @@ def test_the_status_of_a_payment_is_never_taken_for_a_messages() -> None:
     assert item.phone_number_id == NUMBER
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["calls_connect", "history", "smb_message_echoes", "user_id_update", "user_preferences"],
+)
+def test_what_comes_under_messages_is_known_by_its_keys(name: str) -> None:
+    body = json.loads(body_of(name))
+    items = parse(json.dumps(body).encode())
+    for entry in body["entry"]:
+        for change in entry["changes"]:
+            change["field"] = "messages"
+    again = parse(json.dumps(body).encode())
+    kinds = [(item.kind, item.detail) for item in again if isinstance(item, Event)]
+    assert len(kinds) == len(again)
+    assert kinds == [(item.kind, item.detail) for item in items if isinstance(item, Event)]
+
+
 def test_a_status_of_a_type_of_tomorrow_is_kept_whole() -> None:
     (item,) = parse(envelope({"statuses": [good_status(type="parcel")]}))
     assert isinstance(item, Unhandled)
@@ -928,7 +944,7 @@ def test_an_empty_envelope_holds_nothing() -> None:
         {},
         {"messages": [], "statuses": [], "errors": []},
         {"contacts": [{"wa_id": PHONE}]},
-        {"message_echoes": [{"id": "wamid.E"}]},
+        {"tidings": [{"id": "wamid.E"}]},
     ],
 )
 def test_a_change_without_any_item_is_kept_whole(value: dict[str, Any]) -> None:
