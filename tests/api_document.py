@@ -303,7 +303,7 @@ def _schemas() -> Json:
     made["Job"] = {
         "type": "object",
         "properties": {
-            "job_id": {"type": ["integer", "null"], "description": "null: one waits already"}
+            "job_id": {"type": ["integer", "null"], "description": "null: the same replay waits"}
         },
     }
     made["Answer"] = {

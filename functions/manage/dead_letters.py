@@ -34,7 +34,7 @@ def post_replay(tools: Tools, caller: Caller, request: Request) -> Response:
 
 
 def post_replays(tools: Tools, caller: Caller, request: Request) -> Response:
-    """Put in the job that replays all that are chosen; `job_id` null: one waits already."""
+    """Put in the job that replays all that are chosen; `job_id` null: the same replay waits."""
     chosen = read(LetterSelection, request.json(LIMIT))
     job_id = letters.order_replay(tools, caller.tenant_id, chosen.selection())
     return reply(202, {"job_id": job_id})

@@ -303,6 +303,18 @@ def test_a_run_that_is_cut_short_leaves_what_it_settled_and_the_next_goes_on(
     assert place.count("whatsapp_messages") == 4
 
 
+def test_the_same_replay_waits_once(place: Place) -> None:
+    def order(**of: Any) -> int | None:
+        return letters.order_replay(place.usual.tools, SYSTEM_TENANT, Selection(**of))
+
+    assert order(reason="not_json") is not None
+    assert order(reason="not_json") is None
+    assert order(reason="malformed") is not None
+    assert order(reason="malformed", since=NOW) is not None
+    assert len(run_jobs(place)) == 3
+    assert order(reason="not_json") is not None
+
+
 def test_a_letter_that_is_forgotten_meanwhile_does_not_hold_up_those_behind_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

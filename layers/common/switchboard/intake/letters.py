@@ -9,12 +9,14 @@ is the tenant's from then on.
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 from uuid import UUID
 
+import orjson
 from pydantic import AwareDatetime, Field
 
 from switchboard.inbox._page import Page, Paged, as_id, as_time, read_cursor, write_cursor
@@ -140,20 +142,22 @@ def replay(tools: Tools, tenant_id: UUID, letter_id: UUID) -> Letter:
 def order_replay(tools: Tools, tenant_id: UUID, selection: Selection) -> int | None:
     """Put in the job that replays the open letters of `selection`, and return its id.
 
-    It takes those that are there now; None: a replay of this tenant waits already.
+    It takes those that are there when it runs; None: the same replay waits already.
     """
+    args = {
+        "reason": selection.reason,
+        "since": selection.since,
+        "until": selection.until,
+        "ids": selection.ids,
+    }
     with tools.db.transaction(tenant_id) as connection:
         job = jobs.enqueue(
             connection,
             tenant_id=tenant_id,
             job_type="replay_dead_letters",
-            args={
-                "reason": selection.reason,
-                "since": selection.since,
-                "until": selection.until,
-                "ids": selection.ids,
-            },
+            args=args,
             lane="replay_dead_letters",
+            unique_key=hashlib.sha256(orjson.dumps(args)).hexdigest(),
             priority=jobs.BULK,
             now=tools.clock.now,
         )
