@@ -18,17 +18,20 @@ import pytest
 from switchboard.intake.document import build
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.db import Connection
+from switchboard.store import events
 from switchboard.whatsapp.webhook import Message, Status, parse
 from tests.databases import ClonedDatabase
 from tests.deliveries import (
     NOW,
     SECOND,
     Environment,
+    Json,
     Number,
     Person,
     Place,
     Update,
     aws_at_hand,
+    body_of,
     failure,
     in_threads,
     message,
@@ -152,6 +155,102 @@ def same_people(place: Place, *, rounds: int) -> int:
     assert told == [(CLIENTS,)]
     assert place.letters() == {}
     return rounds * 40 * CLIENTS
+
+
+def address_book(phone: str, name: str) -> Json:
+    """Return the change in which the phone's address book names somebody."""
+    contact = {"full_name": name, "phone_number": phone}
+    told = {"type": "contact", "action": "add", "contact": contact}
+    return {
+        "field": "smb_app_state_sync",
+        "value": {"state_sync": [{**told, "metadata": {"timestamp": str(SECOND)}}]},
+    }
+
+
+def with_changes(number: Number, updates: list[Update], *changes: Json) -> bytes:
+    """Return a body of `updates` and, behind them, changes of other fields."""
+    entries = json.loads(pack(updates))["entry"]
+    for change in changes:
+        metadata = {"metadata": {"phone_number_id": number.phone_number_id}}
+        value = {"messaging_product": "whatsapp", **metadata, **change["value"]}
+        entries[0]["changes"].append({**change, "value": value})
+    return body_of(entries)
+
+
+def test_a_message_and_an_address_book_in_one_body_do_not_deadlock_with_other_messages(
+    place: Place,
+) -> None:
+    number = place.number()
+    ana, ben = Person("4915551234567", name="Ana"), Person("4915557654321", name="Ben")
+    place.post(message(number, "wamid.a1", ana, SECOND - 9))
+    place.post(message(number, "wamid.b1", ben, SECOND - 9))
+    thread = place.one(
+        "select conversation_id from messaging.whatsapp_messages where wa_message_id = 'wamid.a1'"
+    )
+    first, second = (place.environment(now=NOW) for _ in range(2))
+    pids = [each.tools.db.connection().info.backend_pid for each in (first, second)]
+    named = with_changes(
+        number, [message(number, "wamid.a2", ana)], address_book("4915557654321", "Benjamin")
+    )
+    # Ben's contact, then Ana's thread.
+    others = [
+        message(number, "wamid.b2", Person("4915557654321", name="B.")),
+        message(number, "wamid.a3", ana),
+    ]
+    with psycopg.connect(place.database.superuser_url) as holding, ThreadPoolExecutor(2) as pool:
+        # The first has written Ana's thread when it comes to the job that is held.
+        holding.execute(
+            "select from messaging.scheduled_jobs where lane = %s::text for update", (thread,)
+        )
+        answers = [pool.submit(first.post, named)]
+        held_by = (holding.info.backend_pid, pids[0])
+        until(lambda: place.one("select %s = any (pg_blocking_pids(%s))", *held_by))
+        answers.append(pool.submit(second.post, others))
+        until(lambda: place.one("select %s = any (pg_blocking_pids(%s))", *pids))
+        holding.commit()
+        assert [answer.result() for answer in answers] == [200, 200]
+
+    assert place.count("whatsapp_messages") == 5
+    assert place.rows("select name, profile_name from messaging.contacts order by 1") == [
+        ("Benjamin", "B."),
+        (None, "Ana"),
+    ]
+    assert deadlocks(place, [first, second]) == 0
+
+
+def test_each_kind_of_event_is_written_by_itself(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = place.number()
+    written = []
+
+    def note_and_take(connection: Connection, tenant: UUID, document: str, *rest: Any) -> Any:
+        parts = json.loads(document)
+        written.append((len(parts["m"]), len(parts["s"]), [e["k"] for e in parts.get("e", ())]))
+        return take(connection, tenant, document, *rest)
+
+    take = events.take
+    monkeypatch.setattr(events, "take", note_and_take)
+    preference = {"wa_id": "4915557654321", "category": "marketing_messages", "value": "stop"}
+    body = with_changes(
+        number,
+        [message(number, "wamid.1", Person("4915551234567")), status(number, "wamid.2", "sent")],
+        address_book("4915557654321", "Ben"),
+        {
+            "field": "user_preferences",
+            "value": {"user_preferences": [{**preference, "timestamp": SECOND}]},
+        },
+        address_book("4915551234567", "Ana"),
+    )
+
+    assert place.usual.post(body) == 200
+
+    assert written == [
+        (1, 1, []),
+        (0, 0, ["address_book", "address_book"]),
+        (0, 0, ["user_preferences"]),
+    ]
+    assert place.count("consents") == 1
 
 
 def test_different_statuses_of_the_same_messages_do_not_deadlock(place: Place) -> None:

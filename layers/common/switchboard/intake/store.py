@@ -1,4 +1,4 @@
-"""Writes one delivery: a round trip per tenant, and nothing of it is lost.
+"""Writes one delivery: a round trip per tenant (and kind of event), and nothing of it is lost.
 
 Passing trouble (deadlock, serialization, lock and statement timeouts) is tried again. A data error
 halves the failing set until the culprits stand alone; each becomes a dead letter, its neighbours
@@ -125,19 +125,32 @@ def _store(tools: Tools, body: bytes, app_id: str | None) -> Stored:
                 letters.append(
                     _letter(item, "unknown_number" if bound or not owner else "another_app")
                 )
-        if known:
-            for first in range(0, len(known), _AT_ONCE):
-                part = known[first : first + _AT_ONCE]
-                for taken in _take(tools, tenant_id, part, letters, until):
-                    stored.nudge = stored.nudge or taken.nudge
-                    counts[0] += taken.messages
-                    counts[1] += taken.events
+        for part in _parts(known):
+            for taken in _take(tools, tenant_id, part, letters, until):
+                stored.nudge = stored.nudge or taken.nudge
+                counts[0] += taken.messages
+                counts[1] += taken.events
         if letters:
             _keep(tools, tenant_id, letters, app_id, until)
             stored.letters += [(tenant_id, letter) for letter in letters]
             counts[2] += len(letters)
     log.info("webhook.stored", items=len(items), new=counts[0], events=counts[1], dead=counts[2])
     return stored
+
+
+def _parts(known: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
+    """Yield what one transaction takes: messages and statuses, or the events of one kind.
+
+    Each of these locks contacts, then threads, then messages. Two of them in one transaction would
+    go back to contacts with threads in hand, and meet whoever holds the ones and wants the others.
+    """
+    kinds: dict[str, list[Placed]] = {}
+    for one in known:
+        item = one[0]
+        kinds.setdefault(item.kind if isinstance(item, Event) else "", []).append(one)
+    for _, part in sorted(kinds.items()):
+        for first in range(0, len(part), _AT_ONCE):
+            yield part[first : first + _AT_ONCE]
 
 
 def keep_body(
