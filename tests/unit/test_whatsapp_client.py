@@ -36,7 +36,8 @@ from switchboard.whatsapp.client import (
     Unconfirmed,
 )
 from switchboard.whatsapp.errors import Action, Scope
-from switchboard.whatsapp.outbound import Text, TextMessage, request_body
+from switchboard.whatsapp.outbound import request_body
+from switchboard.whatsapp.outbound.text import Text, TextMessage
 
 NUMBER = "530700000000021"
 TOKEN = "EAAtoken-of-tenant-1"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,22 +15,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from switchboard.kernel.errors import SwitchboardError
+from switchboard.whatsapp import outbound
 from switchboard.whatsapp.outbound import (
-    CheckedMessage,
     Context,
-    Image,
-    ImageMessage,
     InvalidMessage,
     Message,
-    Reaction,
-    ReactionMessage,
-    Text,
-    TextMessage,
     UncheckedMessage,
     read,
     request_body,
 )
-from switchboard.whatsapp.outbound.request import MODELS
+from switchboard.whatsapp.outbound._media import Captioned
+from switchboard.whatsapp.outbound.image import ImageMessage
+from switchboard.whatsapp.outbound.reaction import Reaction, ReactionMessage
+from switchboard.whatsapp.outbound.request import TYPES, model_of
+from switchboard.whatsapp.outbound.text import Text, TextMessage
 
 OUTBOUND = Path(__file__).resolve().parents[1] / "payloads" / "outbound"
 KEY = "01930f0a-7a11-7c3e-9d55-0a4f6b1c2d3e.1"
@@ -57,12 +55,12 @@ CASES: dict[str, tuple[Message, str, str | None]] = {
         KEY,
     ),
     "image": (
-        ImageMessage(image=Image(id="770100000000901", caption="La taza azul")),
+        ImageMessage(image=Captioned(id="770100000000901", caption="La taza azul")),
         PHONE,
         KEY,
     ),
     "image_link_reply": (
-        ImageMessage(image=Image(link="https://img.example/t/9.jpg?v=2"), context=ANSWERED),
+        ImageMessage(image=Captioned(link="https://img.example/t/9.jpg?v=2"), context=ANSWERED),
         PHONE,
         KEY,
     ),
@@ -123,10 +121,14 @@ def test_a_caller_asks_with_metas_own_object(name: str) -> None:
     assert request_body(asked_for(name), to, data) == body_of(name)
 
 
-def test_every_model_of_the_union_is_found_by_its_type_and_shown_by_a_file() -> None:
-    models = {model for model in get_args(Message) if issubclass(model, CheckedMessage)}
-    assert set(MODELS.values()) == models
-    assert {type(message) for message, _, _ in CASES.values()} == set(get_args(Message))
+def test_every_model_is_found_by_its_word_and_shown_by_a_file() -> None:
+    folder = Path(outbound.__file__).parent
+    kinds = [path.stem for path in (folder / "interactive").glob("[a-z]*.py")]
+    models = {model_of(word) for word in (*TYPES, *(f"interactive.{kind}" for kind in kinds))}
+    assert None not in models
+    assert {type(message) for message, _, _ in CASES.values()} == {*models, UncheckedMessage}
+    beside = {path.stem for path in folder.glob("[a-z]*.py")}
+    assert beside == {*TYPES, "request", "unchecked"}
 
 
 def test_a_known_type_passes_without_a_warning_and_a_later_one_with() -> None:
@@ -266,7 +268,7 @@ JSON = st.recursive(
 @given(
     JSON
     | st.fixed_dictionaries(
-        {"type": st.sampled_from([*MODELS, "video", "Ü", ""])},
+        {"type": st.sampled_from([*TYPES, "interactive", "hologram", "Ü", ""])},
         optional={
             "text": st.fixed_dictionaries({"body": JSON}) | JSON,
             "image": st.dictionaries(st.sampled_from(["id", "link", "caption"]), JSON) | JSON,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 Word = Annotated[str, Field(min_length=1, max_length=1_000)]
 """An id or a hash: Meta states no limit, an index does."""
@@ -29,10 +29,15 @@ class CheckedMessage(Part):
     `recipient_identity_key_hash` makes Meta deliver only while the recipient's identity stays.
     """
 
-    warnings: ClassVar[tuple[str, ...]] = ()
-
     type: str
     recipient_identity_key_hash: Word | None = None
+
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What Meta may refuse although one of its sources allows it; found by `read` alone."""
+        return self._warnings
 
     def body(self) -> dict[str, Any]:
         """Return Meta's keys of the message; what was not given is not sent."""

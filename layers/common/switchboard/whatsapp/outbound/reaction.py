@@ -25,3 +25,6 @@ class ReactionMessage(CheckedMessage):
 
     type: Literal["reaction"] = "reaction"
     reaction: Reaction
+
+
+MODEL = ReactionMessage

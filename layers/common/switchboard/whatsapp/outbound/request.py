@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from switchboard.whatsapp.errors import InvalidMessage
 from switchboard.whatsapp.outbound._base import CheckedMessage
-from switchboard.whatsapp.outbound.image import ImageMessage
-from switchboard.whatsapp.outbound.reaction import ReactionMessage
-from switchboard.whatsapp.outbound.text import TextMessage
+from switchboard.whatsapp.outbound._limits import STRICTLY
 from switchboard.whatsapp.outbound.unchecked import UncheckedMessage
 from switchboard.whatsapp.storable import unfit
 
-Message = TextMessage | ImageMessage | ReactionMessage | UncheckedMessage
+Message = CheckedMessage | UncheckedMessage
 
-MODELS: dict[str, type[CheckedMessage]] = {
-    model.model_fields["type"].default: model
-    for model in get_args(Message)
-    if issubclass(model, CheckedMessage)
-}
-"""Meta's type -> its model."""
+TYPES = ("image", "reaction", "text")
+"""Meta's types that have a model: `MODEL` of the module of that name beside this one.
+
+Imported at the first message of the type, since a cold start pays for every import.
+"""
 
 LONGEST_CALLBACK_DATA = 512
 """Characters of biz_opaque_callback_data (Cloud API, Messages)."""
@@ -48,18 +47,55 @@ def read(message: Any) -> Message:
     for key in _OURS:
         if key in message:
             raise InvalidMessage(f"message.{key} is set by Switchboard", field=f"message.{key}")
+    word = _word(message)
+    model = model_of(word)
+    if model is None:
+        return UncheckedMessage(word, message)
+    try:
+        return model.model_validate(message, context=STRICTLY)
+    except ValidationError as error:
+        doubts = error
+    try:
+        checked = model.model_validate(message)
+    except ValidationError as error:
+        raise _invalid(word, message, error) from None
+    checked._warnings = tuple(fault["detail"] for fault in _faults(word, message, doubts))
+    return checked
+
+
+def model_of(word: str) -> type[CheckedMessage] | None:
+    """Return the model of a type (`text`) or of a kind of interactive message (`interactive.list`).
+
+    None for what Meta added later.
+    """
+    kind, _, variant = word.partition(".")
+    if variant:
+        name = f"{__package__}.interactive.{variant}"
+        known = find_spec(name) is not None
+    else:
+        name = f"{__package__}.{kind}"
+        known = kind in TYPES
+    model: type[CheckedMessage] | None = import_module(name).MODEL if known else None
+    return model
+
+
+def _word(message: dict[str, Any]) -> str:
+    """Return what kind of message this is; raises InvalidMessage where it does not say."""
     kind = message.get("type")
     if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
         raise InvalidMessage("message.type is missing or no type of Meta's", field="message.type")
-    model = MODELS.get(kind)
-    if model is not None:
-        try:
-            return model.model_validate(message)  # type: ignore[return-value]
-        except ValidationError as error:
-            raise _invalid(kind, error) from None
-    if not isinstance(message.get(kind), dict | list):
+    if kind not in message:
         raise InvalidMessage(f"message.{kind} is missing", field=f"message.{kind}")
-    return UncheckedMessage(kind, message)
+    content = message[kind]
+    if not isinstance(content, dict | list):
+        raise InvalidMessage(f"message.{kind} is no object", field=f"message.{kind}")
+    if kind != "interactive":
+        return kind
+    variant = content.get("type") if isinstance(content, dict) else None
+    if not isinstance(variant, str) or not _TYPE.fullmatch(variant):
+        field = "message.interactive.type"
+        raise InvalidMessage(f"{field} is missing or no kind of Meta's", field=field)
+    return f"{kind}.{variant}"
 
 
 def request_body(
@@ -86,27 +122,58 @@ def request_body(
     return body
 
 
-def _invalid(kind: str, error: ValidationError) -> InvalidMessage:
-    # The input itself is what a person wrote: it belongs into no error and no log.
-    faults = [_fault(kind, fault) for fault in error.errors(include_url=False)]
+def _invalid(word: str, message: Any, error: ValidationError) -> InvalidMessage:
+    faults = _faults(word, message, error)
     first = faults[0]
     return InvalidMessage(first["detail"], field=first["field"], extra={"errors": faults})
 
 
-def _fault(kind: str, fault: ErrorDetails) -> dict[str, Any]:
-    field = ".".join(["message", *map(str, fault["loc"])])
+def _faults(word: str, message: Any, error: ValidationError) -> list[dict[str, Any]]:
+    # The input itself is what a person wrote: it belongs into no error and no log.
+    return [_fault(word, message, fault) for fault in error.errors(include_url=False)]
+
+
+def _fault(word: str, message: Any, fault: ErrorDetails) -> dict[str, Any]:
+    field = _path(message, fault)
+    told = fault.get("ctx", {})
     match fault["type"]:
         case "missing":
             return {"field": field, "detail": f"{field} is missing"}
         case "extra_forbidden":
+            kind = word.rpartition(".")[2].replace("_", " ")
             return {"field": field, "detail": f"{field} is unknown to a {kind} message"}
         case "string_too_short":
             return {"field": field, "detail": f"{field} is empty"}
         case "string_too_long":
-            limit, length = fault["ctx"]["max_length"], len(fault["input"])
+            limit, length = told["max_length"], len(fault["input"])
             detail = f"{field} has {length} characters, the limit is {limit}"
-            return {"field": field, "detail": detail, "limit": limit, "length": length}
-        case "link" | "source":
+        case "text_too_long" | "too_many":
+            limit, length = told["limit"], told["length"]
+            detail = f"{field} {fault['msg']}"
+        case "too_long":
+            limit, length = told["max_length"], told["actual_length"]
+            detail = f"{field} has {length} items, the limit is {limit}"
+        case "too_short":
+            least, length = told["min_length"], told["actual_length"]
+            detail = f"{field} has {length} items, at least {least} must be there"
+            return {"field": field, "detail": detail}
+        case "rule" | "doubtful":
             return {"field": field, "detail": f"{field} {fault['msg']}"}
         case _:
             return {"field": field, "detail": f"{field}: {fault['msg']}"}
+    return {"field": field, "detail": detail, "limit": limit, "length": length}
+
+
+def _path(message: Any, fault: ErrorDetails) -> str:
+    """Return where the fault is in the caller's words."""
+    path = ["message"]
+    node = message
+    for number, part in enumerate(fault["loc"], start=1):
+        inside: Any = part
+        if isinstance(node, list) or (isinstance(node, dict) and part in node):
+            node = node[inside]
+        elif fault["type"] != "missing" or number < len(fault["loc"]):
+            # A union's tag: the caller never wrote it.
+            continue
+        path.append(str(part))
+    return ".".join(path)

@@ -11,13 +11,18 @@ from typing import Any
 class UncheckedMessage:
     """Meta's object as the caller wrote it; `warnings` says that no limit of it was checked."""
 
-    type: str
+    word: str
     raw: Mapping[str, Any]
+
+    @property
+    def type(self) -> str:
+        """Meta's type; a kind of interactive message is no type of its own."""
+        return self.word.partition(".")[0]
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the caller should know."""
-        return (f"messages of type {self.type} are passed to Meta unchecked",)
+        return (f"messages of type {self.word} are passed to Meta unchecked",)
 
     def body(self) -> dict[str, Any]:
         """Return Meta's keys of the message, untouched."""
