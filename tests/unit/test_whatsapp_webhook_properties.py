@@ -98,11 +98,6 @@ def test_whatever_is_not_malformed_can_be_stored_as_jsonb(body: Any) -> None:
             assert 0 < len(item.status) <= 100
 
 
-def value_of(body: bytes) -> Any:
-    """Return what a body says; a whole number beyond 64 bits is read as a float by one reader."""
-    return json.loads(body, parse_int=float)
-
-
 @given(mutated_bodies())
 @examples(200)
 def test_whatever_is_rebuilt_parses_to_the_same_item(body: Any) -> None:
@@ -111,9 +106,7 @@ def test_whatever_is_rebuilt_parses_to_the_same_item(body: Any) -> None:
             assert parse(dump(rebuild(item))) == [item]
             continue
         again = parse(item.body)
-        assert value_of(item.body) in [
-            value_of(other.body) for other in again if isinstance(other, Malformed)
-        ]
+        assert item.body in [other.body for other in again if isinstance(other, Malformed)]
 
 
 @given(ANY_JSON)
@@ -183,3 +176,11 @@ def test_whatever_stands_in_a_value_is_kept_somewhere(body: Any, data: st.DataOb
     parent[last] = CANARY
 
     assert any(CANARY in kept(item) for item in parse(dump(body)))
+
+
+@given(st.integers(-(10**30), 10**30) | st.sampled_from([2**64, 2**64 - 1, -(2**63), -(2**63) - 1]))
+@examples(200)
+def test_a_whole_number_is_read_the_same_whatever_stands_beside_it(number: int) -> None:
+    alone = {"object": "whatsapp_business_account", "entry": [{"changes": [{"n": number}]}]}
+    beside = {**alone, "entry": [*alone["entry"], {"changes": ["\ud800"]}]}
+    assert parse(json.dumps(alone).encode()) == parse(json.dumps(beside).encode())[:1]

@@ -73,7 +73,7 @@ def _load(body: bytes) -> tuple[Object, bool]:
         # A lone surrogate or a number like 1e999 makes orjson refuse the whole body; json reads it.
         suspect = True
         try:
-            root = json.loads(body, parse_constant=_refuse_constant)
+            root = json.loads(body, parse_constant=_refuse_constant, parse_int=_whole)
         except (ValueError, RecursionError) as error:
             raise NotJson("the body is not JSON") from error
     if type(root) is not dict:
@@ -97,6 +97,12 @@ def _is_deep(body: bytes, root: Any) -> bool:
 
 def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
+
+
+def _whole(digits: str) -> int | float:
+    """Return a whole number as orjson reads it: beyond 64 bits a float."""
+    number = int(digits) if len(digits) <= 20 else float(digits)
+    return number if -(2**63) <= number < 2**64 else float(digits)
 
 
 class _Reader:
