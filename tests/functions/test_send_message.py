@@ -527,6 +527,7 @@ def test_without_a_valid_key_nothing_is_said_or_done(service: Service) -> None:
         {"authorization": f"Basic {service.place.key}"},
         {"authorization": "Bearer " + "k" * 1000},
         {"x-api-key": "nothing"},
+        {"authorization": "Bearer sb_\udcff"},
     ):
         assert service.post(body, headers=headers)[0] == 401
     service.world.everything.execute("update messaging.api_keys set revoked_at = now()")

@@ -117,7 +117,7 @@ def _key(headers: Mapping[str, str]) -> str:
     if given and bearer and given != bearer:
         raise _refusal("Authorization and X-Api-Key hold different keys: send one of them")
     key = given or bearer
-    if not key or len(key) > _LONGEST:
+    if not key or len(key) > _LONGEST or not key.isascii():
         raise _refusal("an API key is needed: Authorization: Bearer <key>")
     return key
 
