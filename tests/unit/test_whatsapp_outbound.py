@@ -24,16 +24,63 @@ from switchboard.whatsapp.outbound import (
     read,
     request_body,
 )
-from switchboard.whatsapp.outbound._media import Captioned
+from switchboard.whatsapp.outbound._media import Captioned, Media
+from switchboard.whatsapp.outbound.audio import Audio, AudioMessage
+from switchboard.whatsapp.outbound.contacts import (
+    Address,
+    Contact,
+    ContactsMessage,
+    Email,
+    Name,
+    Organization,
+    Phone,
+    Url,
+)
+from switchboard.whatsapp.outbound.document import Document, DocumentMessage
 from switchboard.whatsapp.outbound.image import ImageMessage
+from switchboard.whatsapp.outbound.location import Location, LocationMessage
 from switchboard.whatsapp.outbound.reaction import Reaction, ReactionMessage
 from switchboard.whatsapp.outbound.request import TYPES, model_of
+from switchboard.whatsapp.outbound.sticker import StickerMessage
 from switchboard.whatsapp.outbound.text import Text, TextMessage
+from switchboard.whatsapp.outbound.video import VideoMessage
 
 OUTBOUND = Path(__file__).resolve().parents[1] / "payloads" / "outbound"
 KEY = "01930f0a-7a11-7c3e-9d55-0a4f6b1c2d3e.1"
 PHONE = "5215550100301"
 ANSWERED = Context(message_id="wamid.IN0001")
+CARD = Contact(
+    name=Name(
+        formatted_name="Dra. Lía M. Quiroga",
+        first_name="Lía",
+        middle_name="M.",
+        last_name="Quiroga",
+        prefix="Dra.",
+        suffix="PhD",
+    ),
+    phones=[
+        Phone(phone="+52 1 55 5010 0399", type="WORK", wa_id="5215550100399"),
+        Phone(phone="+52 55 5010 0398", type="HOME"),
+    ],
+    emails=[Email(email="lia@taller.example", type="WORK")],
+    addresses=[
+        Address(
+            street="Calle de los Alfareros 9",
+            city="Puebla",
+            state="PUE",
+            zip="72000",
+            country="México",
+            country_code="MX",
+            type="WORK",
+        )
+    ],
+    urls=[Url(url="https://taller.example", type="WORK")],
+    org=Organization(company="Taller Añil", department="Esmaltes", title="Maestra"),
+    birthday="1985-04-09",
+)
+SHORT_CARD = Contact(
+    name=Name(formatted_name="Beto", first_name="Beto"), phones=[Phone(phone="+5215550100397")]
+)
 
 CASES: dict[str, tuple[Message, str, str | None]] = {
     "text": (TextMessage(text=Text(body="Hola, sí: hasta las 20 h. 🙂")), PHONE, KEY),
@@ -74,12 +121,73 @@ CASES: dict[str, tuple[Message, str, str | None]] = {
         PHONE,
         KEY,
     ),
+    "video": (
+        VideoMessage(video=Captioned(id="770100000000902", caption="Así se esmalta una taza")),
+        PHONE,
+        KEY,
+    ),
+    "video_link_reply": (
+        VideoMessage(video=Captioned(link="https://img.example/t/torno.mp4"), context=ANSWERED),
+        PHONE,
+        KEY,
+    ),
+    "audio": (AudioMessage(audio=Audio(id="770100000000903")), PHONE, KEY),
+    "audio_voice_note": (
+        AudioMessage(audio=Audio(link="https://img.example/t/saludo.ogg", voice=True)),
+        PHONE,
+        KEY,
+    ),
+    "document": (
+        DocumentMessage(
+            document=Document(
+                id="770100000000904",
+                caption="Su factura de octubre",
+                filename="factura-añil-10.pdf",
+            )
+        ),
+        PHONE,
+        KEY,
+    ),
+    "sticker": (StickerMessage(sticker=Media(id="770100000000905")), PHONE, KEY),
+    "sticker_link_reply": (
+        StickerMessage(sticker=Media(link="https://img.example/t/gracias.webp"), context=ANSWERED),
+        PHONE,
+        KEY,
+    ),
+    "location": (
+        LocationMessage(
+            location=Location(
+                latitude="19.432608",
+                longitude="-99.133209",
+                name="Taller Añil",
+                address="Calle de los Alfareros 9",
+            )
+        ),
+        PHONE,
+        KEY,
+    ),
+    "location_reply": (
+        LocationMessage(location=Location(latitude="0", longitude="-0.000012"), context=ANSWERED),
+        PHONE,
+        KEY,
+    ),
+    "contacts": (ContactsMessage(contacts=[CARD, SHORT_CARD]), PHONE, KEY),
+    "contacts_reply": (
+        ContactsMessage(
+            contacts=[Contact(name=Name(formatted_name="Beto Ruiz", last_name="Ruiz"))],
+            context=ANSWERED,
+        ),
+        PHONE,
+        KEY,
+    ),
     "type_of_tomorrow": (
         UncheckedMessage("hologram", {"type": "hologram", "hologram": {"id": "7", "depth": 3}}),
         PHONE,
         KEY,
     ),
 }
+CARD_NAME = "message.contacts.0.name.formatted_name"
+FULL = {"formatted_name": "Beto", "first_name": "Beto"}
 SET_BY_US = {"messaging_product", "recipient_type", "to", "recipient", "biz_opaque_callback_data"}
 
 
@@ -204,7 +312,7 @@ def test_all_faults_of_a_message_are_told_at_once() -> None:
         (
             text("x", boby="y"),
             "message.text.boby",
-            "message.text.boby is unknown to a text message",
+            "message.text.boby is unknown to messages of type text",
         ),
         ({**text("x"), "to": PHONE}, "message.to", "message.to is set by Switchboard"),
         (
@@ -235,8 +343,51 @@ def test_all_faults_of_a_message_are_told_at_once() -> None:
         (
             {"type": "reaction", "reaction": {"message_id": "w", "emoji": "👍"}, "context": {}},
             "message.context",
-            "message.context is unknown to a reaction message",
+            "message.context is unknown to messages of type reaction",
         ),
+        (
+            {"type": "audio", "audio": {"id": "7", "caption": "x"}},
+            "message.audio.caption",
+            "message.audio.caption is unknown to messages of type audio",
+        ),
+        ({"type": "sticker", "sticker": {"link": "x"}}, "message.sticker.link", None),
+        (
+            {"type": "document", "document": {"id": "7", "filename": ""}},
+            "message.document.filename",
+            "message.document.filename is empty",
+        ),
+        *[
+            (
+                {"type": "location", "location": {"latitude": wrong, "longitude": "0"}},
+                "message.location.latitude",
+                "message.location.latitude is no number from -90 to 90",
+            )
+            for wrong in ("", "90.1", 91, "north", "1e1", "NaN", "1,5", "１")
+        ],
+        (
+            {"type": "location", "location": {"latitude": 0, "longitude": -180.5}},
+            "message.location.longitude",
+            "message.location.longitude is no number from -180 to 180",
+        ),
+        ({"type": "location", "location": {"latitude": 0}}, "message.location.longitude", None),
+        ({"type": "contacts", "contacts": {}}, "message.contacts", None),
+        (
+            {"type": "contacts", "contacts": []},
+            "message.contacts",
+            "message.contacts has 0 items, at least 1 must be there",
+        ),
+        ({"type": "contacts", "contacts": [{"name": {}}]}, CARD_NAME, f"{CARD_NAME} is missing"),
+        (
+            {"type": "contacts", "contacts": [{"name": {"formatted_name": ""}}]},
+            CARD_NAME,
+            f"{CARD_NAME} is empty",
+        ),
+        (
+            {"type": "contacts", "contacts": [{"name": {**FULL}, "birthday": "9.4.1985"}]},
+            "message.contacts.0.birthday",
+            None,
+        ),
+        ({"type": "text", "text": "x"}, "message.text", "message.text is no object"),
         (text("nul \0"), "message", "message holds \\u0000, which cannot be stored"),
         (text("half \ud83d"), "message", "message holds a lone surrogate, which cannot be stored"),
     ],
@@ -248,6 +399,33 @@ def test_a_message_beyond_metas_rules_names_its_field(
     assert error.field == field
     if detail is not None:
         assert error.detail == detail
+
+
+def test_degrees_given_as_numbers_are_sent_as_the_text_that_meta_documents() -> None:
+    place = {"latitude": 1e-05, "longitude": -99}
+    checked = read({"type": "location", "location": place})
+    assert checked.body()["location"] == {"latitude": "0.00001", "longitude": "-99"}
+
+
+def cards(count: int) -> dict[str, Any]:
+    return {"type": "contacts", "contacts": [{"name": FULL}] * count}
+
+
+def test_between_the_numbers_of_cards_that_metas_sources_name_a_message_goes_out_warned() -> None:
+    assert read(cards(5)).warnings == ()
+    (warning,) = read(cards(6)).warnings
+    assert warning == "message.contacts has 6 items, and the strictest limit known is 5"
+    assert len(read(cards(257)).warnings) == 1
+    error = fault(cards(258))
+    assert error.detail == "message.contacts has 258 items, the limit is 257"
+    assert error.extra["errors"][0] | {"limit": 257, "length": 258} == error.extra["errors"][0]
+
+
+def test_a_card_with_one_name_alone_goes_out_warned() -> None:
+    (warning,) = read(
+        {"type": "contacts", "contacts": [{"name": {"formatted_name": "B"}}]}
+    ).warnings
+    assert warning.startswith("message.contacts.0.name has its formatted_name alone")
 
 
 def test_our_key_is_held_to_metas_limit() -> None:

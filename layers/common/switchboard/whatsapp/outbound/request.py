@@ -19,7 +19,17 @@ from switchboard.whatsapp.storable import unfit
 
 Message = CheckedMessage | UncheckedMessage
 
-TYPES = ("image", "reaction", "text")
+TYPES = (
+    "audio",
+    "contacts",
+    "document",
+    "image",
+    "location",
+    "reaction",
+    "sticker",
+    "text",
+    "video",
+)
 """Meta's types that have a model: `MODEL` of the module of that name beside this one.
 
 Imported at the first message of the type, since a cold start pays for every import.
@@ -140,8 +150,7 @@ def _fault(word: str, message: Any, fault: ErrorDetails) -> dict[str, Any]:
         case "missing":
             return {"field": field, "detail": f"{field} is missing"}
         case "extra_forbidden":
-            kind = word.rpartition(".")[2].replace("_", " ")
-            return {"field": field, "detail": f"{field} is unknown to a {kind} message"}
+            return {"field": field, "detail": f"{field} is unknown to messages of type {word}"}
         case "string_too_short":
             return {"field": field, "detail": f"{field} is empty"}
         case "string_too_long":
@@ -157,6 +166,10 @@ def _fault(word: str, message: Any, fault: ErrorDetails) -> dict[str, Any]:
             least, length = told["min_length"], told["actual_length"]
             detail = f"{field} has {length} items, at least {least} must be there"
             return {"field": field, "detail": detail}
+        case "union_tag_invalid":
+            # pydantic's own words repeat the input.
+            detail = f"{field}.type is none of {told['expected_tags']}"
+            return {"field": f"{field}.type", "detail": detail}
         case "rule" | "doubtful":
             return {"field": field, "detail": f"{field} {fault['msg']}"}
         case _:
@@ -169,11 +182,15 @@ def _path(message: Any, fault: ErrorDetails) -> str:
     path = ["message"]
     node = message
     for number, part in enumerate(fault["loc"], start=1):
-        inside: Any = part
-        if isinstance(node, list) or (isinstance(node, dict) and part in node):
-            node = node[inside]
+        known = isinstance(part, int) if isinstance(node, list) else _has(node, part)
+        if known:
+            node = node[part]
         elif fault["type"] != "missing" or number < len(fault["loc"]):
             # A union's tag: the caller never wrote it.
             continue
         path.append(str(part))
     return ".".join(path)
+
+
+def _has(node: Any, key: Any) -> bool:
+    return isinstance(node, dict) and key in node
