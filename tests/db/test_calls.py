@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from switchboard.store import events
 from tests.databases import ClonedDatabase
 from tests.deliveries import NOW, SECOND, Json, Number, Person, Place, body_of, message
 
@@ -363,3 +365,22 @@ def test_the_newest_report_of_a_payment_stays_in_every_order(place: Place) -> No
     assert len(kept) == 1
     assert "'captured'" in kept.pop()
     assert place.count("webhook_dead_letters") == 0
+
+
+def test_a_body_of_many_calls_is_written_in_statements_that_have_the_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = place.number()
+    sizes: list[int] = []
+
+    def note_and_take(connection: Any, tenant: Any, document: str, now: Any) -> Any:
+        sizes.append(len(json.loads(document)["e"]))
+        return take(connection, tenant, document, now)
+
+    take = events.take
+    monkeypatch.setattr(events, "take", note_and_take)
+    calls = [call("connect", -n, f"wacid.{n}")["calls"][0] for n in range(450)]
+    post(place, number, {"calls": calls})
+
+    assert sizes == [200, 200, 50]
+    assert place.count("call_logs") == 450

@@ -52,6 +52,8 @@ _TRY_FOR_S = 3.5
 #: Items of one statement, which has 3 s: Meta sends up to 1,000 updates in a body, but any number
 #: of messages of a history.
 _AT_ONCE = 1_000
+#: Events of one statement: a call or a new person takes some milliseconds each.
+_EVENTS_AT_ONCE = 200
 #: The link is gone, the server refuses, is full, or has become a replica.
 _AWAY = (psycopg.OperationalError, pg.ReadOnlySqlTransaction)
 #: How often contacts are merged for one statement.
@@ -148,9 +150,10 @@ def _parts(known: Sequence[Placed]) -> Iterator[Sequence[Placed]]:
     for one in known:
         item = one[0]
         kinds.setdefault(item.kind if isinstance(item, Event) else "", []).append(one)
-    for _, part in sorted(kinds.items()):
-        for first in range(0, len(part), _AT_ONCE):
-            yield part[first : first + _AT_ONCE]
+    for kind, part in sorted(kinds.items()):
+        size = _EVENTS_AT_ONCE if kind else _AT_ONCE
+        for first in range(0, len(part), size):
+            yield part[first : first + size]
 
 
 def keep_body(
