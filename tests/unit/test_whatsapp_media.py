@@ -197,6 +197,8 @@ class TestWhereTo:
             "file:///etc/passwd",
             "ftp://lookaside.fbsbx.com/a",
             "https://",
+            "https://xn--/",
+            "https://93.184.215.14:99999/",
         ],
     )
     @pytest.mark.parametrize("redirected", [True, False])

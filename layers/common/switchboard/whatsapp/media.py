@@ -165,7 +165,8 @@ def download(
                 if answer.status not in _REDIRECTS or not answer.headers.get("location"):
                     return _receive(answer, into, limit)
                 url = str(httpx.URL(url).join(answer.headers["location"]))
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, UnicodeError):
+            # UnicodeError: an international name that is none.
             return Blocked("it is no address")
         except AddressRefused as error:
             return Blocked(str(error))
