@@ -285,7 +285,7 @@ def _schemas() -> Json:
             _ref("Letter"),
             {
                 "type": "object",
-                "description": "Its body as text, or as base64 where it is none",
+                "description": "Its body as text, or as base64 where it is none or long",
                 "properties": {
                     "text": {"type": ["string", "null"]},
                     "base64": {"type": ["string", "null"]},

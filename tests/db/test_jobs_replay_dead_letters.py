@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
 from switchboard import worker
 from switchboard.intake import letters
+from switchboard.intake.asked import as_document
 from switchboard.intake.letters import LetterFilter, Selection
 from switchboard.jobs import replay_dead_letters
 from switchboard.kernel.errors import BadRequest, NotFound, Unavailable
+from switchboard.kernel.http import reply
 from switchboard.store import letters as store
 from switchboard.store.events import SYSTEM_TENANT
 from tests.databases import ClonedDatabase
@@ -430,3 +434,12 @@ def test_a_body_is_shown_as_text_or_else_as_base64(place: Place) -> None:
     assert {one.text for one in shown if one.text} == {"not JSON 🌵"}
     assert {one.base64 for one in shown if one.base64} == {"//4=", "YQBi"}
     assert {one.letter.reason for one in shown} == {"not_json"}
+
+
+def test_the_longest_body_of_a_webhook_fits_into_the_answer_of_a_lambda(place: Place) -> None:
+    body = b'"' * 4_000_000
+    place.usual.post(body)
+    (letter,) = letters.browse(place.usual.tools, SYSTEM_TENANT, LetterFilter()).data
+    shown = letters.show(place.usual.tools, SYSTEM_TENANT, letter.id)
+    assert b64decode(shown.base64 or "") == body
+    assert len(orjson.dumps(reply(200, as_document(shown)))) < 6_000_000

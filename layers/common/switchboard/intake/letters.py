@@ -41,6 +41,9 @@ Reason = Literal[
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 _RESOLVED = {"open": False, "resolved": True, "all": None}
+#: Bytes of a body that is shown as text. As JSON in JSON in a Lambda's answer, which has 6 MB, each
+#: quote takes four; as base64 any body that came in has its room there.
+LONGEST_TEXT = 800_000
 #: Letters looked up at once by a replay.
 _BATCH = 100
 
@@ -57,7 +60,7 @@ class LetterFilter(Paged):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A letter and its body: `text` where it is UTF-8 that a screen can show, else `base64`."""
+    """A letter and its body: `text` where that is short UTF-8 for a screen, else `base64`."""
 
     letter: Letter
     text: str | None
@@ -121,7 +124,7 @@ def show(tools: Tools, tenant_id: UUID, letter_id: UUID) -> Shown:
         text = letter.body.decode()
     except UnicodeDecodeError:
         text = None
-    if text is None or "\0" in text:
+    if text is None or "\0" in text or len(letter.body) > LONGEST_TEXT:
         return Shown(letter, None, base64.b64encode(letter.body).decode("ascii"))
     return Shown(letter, text, None)
 
