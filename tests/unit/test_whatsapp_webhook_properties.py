@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchboard.kernel.errors import NotJson
-from switchboard.whatsapp.webhook import Event, Item, Malformed, Message, Status, parse, rebuild
+from switchboard.whatsapp.webhook import (
+    Event,
+    Item,
+    Malformed,
+    Message,
+    Status,
+    Unhandled,
+    parse,
+    rebuild,
+)
 from tests.mutations import ANY_JSON, BODIES, dump, examples, mutated_bodies, paths
 
 
@@ -103,7 +112,13 @@ def test_whatever_is_not_malformed_can_be_stored_as_jsonb(body: Any) -> None:
 def test_whatever_is_rebuilt_parses_to_the_same_item(body: Any) -> None:
     for item in parse(dump(body)):
         if not isinstance(item, Malformed):
-            assert parse(dump(rebuild(item))) == [item]
+            rebuilt = rebuild(item)
+            again = parse(dump(rebuilt))
+            if isinstance(item, Unhandled) and isinstance(again[0], Malformed):
+                # What stood beside a field's own keys is, alone, a field without them.
+                assert [json.loads(again[0].body), *again[1:]] == [rebuilt]
+            else:
+                assert again == [item]
             continue
         again = parse(item.body)
         assert item.body in [other.body for other in again if isinstance(other, Malformed)]
