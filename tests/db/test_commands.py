@@ -14,9 +14,11 @@ import pytest
 from local.ports import free_port
 from switchboard import commands
 from switchboard.__main__ import DONE, REFUSED, UNREACHABLE, WRONG_ARGUMENTS, main
+from switchboard.kernel import aws
 from tests.databases import ClonedDatabase
 from tests.managing import Desk, column, desk_of
 
+PHONE = "4915550000001"
 CommandLine = Callable[..., tuple[int, str, str]]
 
 
@@ -24,6 +26,14 @@ CommandLine = Callable[..., tuple[int, str, str]]
 def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     with desk_of(database, monkeypatch) as desk:
         yield desk
+
+
+@pytest.fixture
+def clients() -> Iterator[None]:
+    """Clients of AWS made in the test, by its own settings, and forgotten with it."""
+    aws.client.cache_clear()
+    yield
+    aws.client.cache_clear()
 
 
 @pytest.fixture
@@ -151,6 +161,7 @@ def test_exit_codes_tell_what_went_wrong(
     assert (code, err.count("\n")) == (UNREACHABLE, 1)
 
 
+@pytest.mark.usefixtures("clients")
 def test_a_bucket_that_is_away_is_told(
     desk: Desk, call: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +172,31 @@ def test_a_bucket_that_is_away_is_told(
     for verb in ("list", "replay"):
         code, _, err = call("backlog", verb, "--tenant", "system")
         assert code == UNREACHABLE
-        assert err.startswith("error: the backlog's bucket cannot be reached: ")
+        assert err.startswith("error: the bucket of the backlog cannot be reached: ")
+
+
+@pytest.mark.usefixtures("clients")
+def test_without_a_right_to_the_bucket_no_address_is_signed(
+    desk: Desk, call: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = {"from": PHONE, "id": "wamid.1", "timestamp": "1700000000", "type": "image"}
+    desk.take({**part, "image": {"id": "7", "mime_type": "image/png"}}, PHONE)
+    (file,) = desk.place.rows("media")
+    desk.set("media", file["id"], status="stored", s3_key="x")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "MEDIA_BUCKET": "media",
+    }.items():
+        monkeypatch.setenv(name, value)
+    words = ("media", "address", "--tenant", desk.place.tenant_id, "--media", file["id"])
+    code, _, err = call(*words)
+    assert (code, err.count("\n")) == (UNREACHABLE, 1)
 
 
 def test_what_strangers_write_neither_steers_the_terminal_nor_breaks_a_table(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
+from switchboard.commands._aws import bucket_at_hand
 from switchboard.commands._resource import Command, Resource
 from switchboard.intake import backlog
 from switchboard.kernel.arguments import Arguments
-from switchboard.kernel.errors import Forbidden, Unavailable
+from switchboard.kernel.errors import Forbidden
 from switchboard.store.events import SYSTEM_TENANT
 from switchboard.tools import Tools
 
@@ -35,7 +34,7 @@ class FailedBody(Arguments):
 def list_bodies(tools: Tools, tenant_id: UUID, wanted: BacklogFilter) -> dict[str, Any]:
     """List what waits, the oldest day first, or what was given up."""
     _check(tenant_id)
-    with _bucket_at_hand():
+    with bucket_at_hand("the backlog"):
         page = backlog.browse(tools, **wanted.model_dump())
     return {"data": [asdict(body) for body in page.bodies], "next_cursor": page.cursor}
 
@@ -43,22 +42,11 @@ def list_bodies(tools: Tools, tenant_id: UUID, wanted: BacklogFilter) -> dict[st
 def replay_failed(tools: Tools, tenant_id: UUID, which: FailedBody) -> dict[str, Any]:
     """Take what was given up through intake again."""
     _check(tenant_id)
-    with _bucket_at_hand():
+    with bucket_at_hand("the backlog"):
         drained = backlog.replay_failed(tools, lambda: True, key=which.key)
     if drained.nudge:
         tools.nudge()
     return {"stored": drained.stored, "failed": drained.failed}
-
-
-@contextmanager
-def _bucket_at_hand() -> Iterator[None]:
-    """Raise Unavailable where S3 does not answer, or not with what was asked for."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise Unavailable("the backlog's bucket cannot be reached") from error
 
 
 def _check(tenant_id: UUID) -> None:

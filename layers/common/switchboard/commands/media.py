@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from switchboard.commands._aws import bucket_at_hand
 from switchboard.commands._resource import Command, Resource
 from switchboard.inbox import media
 from switchboard.inbox.media import Address, AddressWanted
@@ -32,7 +33,8 @@ def show_media(tools: Tools, tenant_id: UUID, which: TheFile) -> Media:
 def sign_address(tools: Tools, tenant_id: UUID, which: TheObject) -> Address:
     """Sign an address that reads the file for some minutes, without a key."""
     wanted = AddressWanted(thumbnail=which.thumbnail)
-    return media.sign_address(tools, tenant_id, which.media, wanted)
+    with bucket_at_hand("files"):
+        return media.sign_address(tools, tenant_id, which.media, wanted)
 
 
 _ID = "--media 0d5f3c1e-6f0a-4c55-9d0b-1c8a52f0e0aa"
