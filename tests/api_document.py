@@ -15,7 +15,15 @@ from pydantic.json_schema import GenerateJsonSchema
 from functions.manage import app as manage
 from functions.send_message import app as send_message
 from switchboard.access import SCOPES
-from switchboard.inbox import account_events, consents, contacts, conversations, media, messages
+from switchboard.inbox import (
+    account_events,
+    consents,
+    contacts,
+    conversations,
+    media,
+    messages,
+    subscriptions,
+)
 from switchboard.intake import asked, letters
 from switchboard.outbox.request import SendRequest
 from switchboard.store.account_events import AccountEvent
@@ -24,6 +32,7 @@ from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
 from switchboard.store.letters import Letter
 from switchboard.store.messages import Media, Message
+from switchboard.store.subscriptions import Delivery, Subscription
 
 PATH = Path(__file__).parents[1] / "docs" / "api" / "openapi.yaml"
 Json = dict[str, Any]
@@ -40,6 +49,7 @@ class Operation(NamedTuple):
 
 
 _CONVERSATION = "/v1/conversations/{id}"
+_SUBSCRIPTION = "/v1/subscriptions/{id}"
 
 
 def _verb(summary: str, body: type[BaseModel] | None = None) -> Operation:
@@ -105,6 +115,42 @@ OPERATIONS: dict[str, Operation] = {
         "AccountEvent[]",
         account_events.AccountEventFilter,
     ),
+    "GET /v1/subscriptions": Operation(
+        f"List subscriptions: all of them, {subscriptions.MOST} at most", "Subscription[]"
+    ),
+    "POST /v1/subscriptions": Operation(
+        "Tell an endpoint of new events; this answer alone shows its secret",
+        "SubscriptionSecret",
+        body=subscriptions.NewSubscription,
+        status=201,
+    ),
+    f"GET {_SUBSCRIPTION}": Operation("Show a subscription", "Subscription"),
+    f"GET {_SUBSCRIPTION}/deliveries": Operation(
+        "List its deliveries with the result of each attempt, the newest first",
+        "Delivery[]",
+        subscriptions.DeliveryFilter,
+    ),
+    f"PATCH {_SUBSCRIPTION}": Operation(
+        "Change address and kinds; what waits goes to the new address",
+        "Subscription",
+        body=subscriptions.SubscriptionChange,
+    ),
+    f"POST {_SUBSCRIPTION}/test": Operation(
+        "Put in an event that says nothing; its delivery tells what came of it",
+        "PutTest",
+        status=202,
+    ),
+    f"POST {_SUBSCRIPTION}/rotate": Operation(
+        "Make a new secret, which this answer alone shows; the present one signs for 24 hours more",
+        "SubscriptionSecret",
+    ),
+    f"POST {_SUBSCRIPTION}/disable": Operation(
+        "Tell the endpoint nothing from now on; what waits ends undelivered", "Subscription"
+    ),
+    f"POST {_SUBSCRIPTION}/enable": Operation("Tell it of new events again", "Subscription"),
+    f"DELETE {_SUBSCRIPTION}": Operation(
+        "Forget a subscription and show it as it was; what waits ends undelivered", "Subscription"
+    ),
     "GET /v1/dead-letters": Operation(
         "List what could not be processed, the newest first", "Letter[]", letters.LetterFilter
     ),
@@ -118,6 +164,8 @@ OPERATIONS: dict[str, Operation] = {
     ),
 }
 
+#: Routes that something that exists may stand in the way of.
+_CONFLICTS = {"PATCH /v1/contacts/{id}", "POST /v1/subscriptions", f"POST {_SUBSCRIPTION}/test"}
 _TIME = {"type": "string", "format": "date-time"}
 _PROBLEMS = {
     400: "A body or parameter that cannot be read; `field` names it",
@@ -234,7 +282,7 @@ def _statuses(route: str) -> list[int]:
         known.append(404)
     if not route.startswith("GET"):
         known += [413, 422]
-    if route == "PATCH /v1/contacts/{id}":
+    if route in _CONFLICTS:
         known.append(409)
     return sorted(known)
 
@@ -242,7 +290,7 @@ def _statuses(route: str) -> list[int]:
 def _schemas() -> Json:
     bodies = {one.body for one in OPERATIONS.values() if one.body is not None}
     made: Json = {model.__name__: _clean(model.model_json_schema()) for model in bodies}
-    for name in ("ContactChange", "ConversationChange"):
+    for name in ("ContactChange", "ConversationChange", "SubscriptionChange"):
         # What is left out stays as it is: there is no default.
         for member in made[name]["properties"].values():
             member.pop("default", None)
@@ -254,6 +302,9 @@ def _schemas() -> Json:
         "Media": Media,
         "Letter": Letter,
         "Address": media.Address,
+        "Subscription": Subscription,
+        "Delivery": Delivery,
+        "PutTest": subscriptions.PutTest,
     }
     for name, kind in shown.items():
         made[name] = _clean(TypeAdapter(kind).json_schema(schema_generator=_Answered))
@@ -292,6 +343,13 @@ def _schemas() -> Json:
                 },
             },
         ]
+    }
+    made["SubscriptionSecret"] = {
+        "type": "object",
+        "properties": {
+            "secret": {"type": "string", "description": "whsec_ and base64: signs what is told"},
+            "subscription": _ref("Subscription"),
+        },
     }
     made["Read"] = {
         "type": "object",

@@ -122,6 +122,42 @@ def test_a_contact_is_found_and_changed_by_command(desk: Desk, call: CommandLine
     assert shown["attributes"] == {"plan": "gold"}
 
 
+def test_a_subscription_is_kept_by_command(
+    desk: Desk, call: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "app_tools", desk.world.tools)
+    tenant = ("--tenant", desk.place.tenant_id)
+    given = ("--url", "https://127.0.0.1/hook", "--kinds", "message", "echo")
+    code, out, err = call("subscriptions", "create", *tenant, *given)
+    assert (code, err) == (DONE, "")
+    secret, _, shown = out.partition("\n\n")
+    assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
+    assert shown.startswith("This is the only time it is shown.")
+    (row,) = desk.place.rows("event_subscriptions")
+    assert re.search(rf"^id +{row['id']}$", shown, re.MULTILINE)
+    which = (*tenant, "--subscription", row["id"])
+
+    def done(verb: str, *words: object) -> dict[str, Any]:
+        code, out, err = call("subscriptions", verb, *which, *words, "--json")
+        assert (code, err) == (DONE, "")
+        made: dict[str, Any] = json.loads(out)
+        return made
+
+    assert done("update", "--kinds", "call")["kinds"] == ["call"]
+    assert done("rotate")["secret"] not in {secret, ""}
+    delivery_id = done("test")["delivery_id"]
+    (delivery,) = done("deliveries", "--state", "pending", "--limit", "1")["data"]
+    assert delivery["id"] == delivery_id
+    assert done("disable")["disabled_reason"] == "by_hand"
+    assert done("enable")["is_active"] is True
+    assert done("show") == desk.ok("GET /v1/subscriptions/{id}", row["id"])
+    code, out, _ = call("subscriptions", "list", *tenant)
+    assert (str(row["id"]) in out, "whsec_" in out) == (True, False)
+    assert done("delete")["id"] == str(row["id"])
+    code, _, err = call("subscriptions", "show", *which)
+    assert (code, err) == (REFUSED, "error: this subscription is not known\n")
+
+
 def test_a_list_tells_how_to_go_on(desk: Desk, call: CommandLine) -> None:
     made = [desk.hear(f"491555000000{n}", minute=n) for n in range(3)]
     words = ["conversations", "list", "--tenant", desk.place.tenant_id, "--limit", 2]

@@ -55,6 +55,15 @@ insert into messaging.message_changes (tenant_id, message_id, account_id, contac
     kind, wa_change_id, occurred_at)
 select %(tenant)s, messaging.new_id(now()), %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, n::text,
     'reaction', 'r' || n, now() from generate_series(1, 4000) as n;
+insert into messaging.event_subscriptions (tenant_id, id, url, kinds, secret_sealed)
+values (%(tenant)s, %(tenant)s, 'https://a.example', '{message}', 'x');
+insert into messaging.event_deliveries (tenant_id, subscription_id, kind, event_sha256, state,
+    finished_at, created_at)
+select %(tenant)s, %(tenant)s, 'message', sha256(n::text::bytea), s.state,
+    case when s.state <> 'pending' then now() end, now() - n * interval '1 minute'
+from generate_series(1, 6000) as n
+cross join lateral (select case when n %% 100 = 0 then 'dead' when n %% 50 = 0 then 'pending'
+    else 'delivered' end as state) as s;
 """
 
 
@@ -222,6 +231,25 @@ PLANS = [
         {"tenant": TENANT, "id": THREAD},
         ["media_pkey", r"whatsapp_messages_\d+_\d+_pkey"],
     ),
+    (
+        "subscriptions",
+        "find_subscriptions",
+        {"tenant_id": TENANT, "wanted": TENANT},
+        [r"(?s)(event_deliveries_listed.*){2}"],
+    ),
+    (
+        "subscriptions",
+        "list_deliveries",
+        {
+            "tenant_id": TENANT,
+            "subscription_id": TENANT,
+            "states": ["pending", "delivered", "dead"],
+            "before": "infinity",
+            "before_id": LAST_ID,
+            "limit": 51,
+        },
+        [r"Index Scan Backward using event_deliveries_listed", r"Index Cond: .*state = .*ROW\("],
+    ),
 ]
 
 
@@ -238,7 +266,7 @@ def test_the_statement_walks_its_index(
         assert re.search(pattern, plan), plan
     # Other tables of the seed are small or empty: there a scan is right.
     big = (
-        "contacts|contact_identifiers|media|message_changes|whatsapp_account_events"
+        "contacts|contact_identifiers|event_deliveries|media|message_changes|whatsapp_account_events"
         "|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
     )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)

@@ -2,235 +2,49 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from switchboard import admin
+from switchboard.inbox import subscriptions
+from switchboard.inbox.subscriptions import SubscriptionChange, SubscriptionSecret
 from switchboard.jobs import notify
 from switchboard.jobs._kind import Context
 from switchboard.jobs.notify import Notify
-from switchboard.kernel.clock import Clock
-from switchboard.kernel.db import Database
-from switchboard.kernel.errors import ConfigurationError, Conflict, NotFound, Unprocessable
+from switchboard.kernel.errors import Conflict
 from switchboard.kernel.outside import Outside
-from switchboard.kernel.owner import OwnerSettings
-from switchboard.kernel.settings import Settings
-from switchboard.store import subscriptions
-from switchboard.tools import Tools
-from switchboard.worker import Summary, drain
+from switchboard.store import subscriptions as store
+from switchboard.store.subscriptions import Subscription
+from switchboard.worker import drain
 from tests.databases import ClonedDatabase
 from tests.deliveries import in_threads
-from tests.sending import Place, World, deliver, status_body
-
-Json = dict[str, Any]
-PHONE = "4915550000001"
-
-
-class Wax:
-    """Seals readably, and only for the one purpose."""
-
-    def __init__(self) -> None:
-        self.is_away = False
-
-    def seal(self, plain: str, *, tenant_id: UUID | str, purpose: str) -> bytes:
-        return f"{tenant_id}/{purpose}/{plain}".encode()
-
-    def unseal(self, sealed: bytes, *, tenant_id: UUID | str, purpose: str) -> str:
-        if self.is_away:
-            raise ConfigurationError("KMS is away")
-        tenant, kind, plain = bytes(sealed).decode().split("/", 2)
-        assert (tenant, kind) == (str(tenant_id), purpose) == (tenant, "subscription_secret")
-        return plain
-
-
-@dataclass
-class Told:
-    """One request that an endpoint got."""
-
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def document(self) -> Json:
-        document: Json = json.loads(self.body)
-        return document
-
-    @property
-    def id(self) -> str:
-        return self.headers["webhook-id"]
-
-    def fits(self, secret: str) -> list[bool]:
-        """Verify as a receiver does (Standard Webhooks): each signature of the header."""
-        key = base64.b64decode(secret.removeprefix("whsec_"))
-        signed = f"{self.id}.{self.headers['webhook-timestamp']}.".encode() + self.body
-        expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-        return [one == f"v1,{expected}" for one in self.headers["webhook-signature"].split(" ")]
-
-
-class Endpoint(ThreadingHTTPServer):
-    """A subscriber's system; `answer` gets each request and gives the HTTP status."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.told: list[Told] = []
-        self.lock = threading.Lock()
-        self.answer: Callable[[BaseHTTPRequestHandler], int] = lambda _: 204
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook"
-
-    @property
-    def types(self) -> list[str]:
-        return [one.document["type"] for one in self.told]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        with self.server.lock:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self.server.told.append(Told(headers, body))
-        status = self.server.answer(self)
-        self.send_response(status)
-        if status in {301, 307}:
-            self.send_header("location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@dataclass
-class Stand:
-    """A tenant, an endpoint, the operator, and workers whose time is turned by hand."""
-
-    world: World
-    endpoint: Endpoint
-    place: Place
-    wax: Wax = field(default_factory=Wax)
-
-    def __post_init__(self) -> None:
-        self.operator = Tools(
-            OwnerSettings(stage="local"), db=Database(self.world.database.owner_url)
-        )
-        self.operator.sealer = self.wax  # type: ignore[assignment]
-        self.workers: list[Tools] = []
-        self.tools = self.worker()
-
-    def worker(self) -> Tools:
-        """Return the tools of another process."""
-        tools = Tools(Settings(stage="local"), db=Database(self.world.database.app_url))
-        tools.sealer = self.wax  # type: ignore[assignment]
-        self.workers.append(tools)
-        return self.tick(tools)
-
-    def tick(self, tools: Tools) -> Tools:
-        tools.clock = Clock(now=self.place.time.now, new_id=self.place.time.new_id)
-        return tools
-
-    def close(self) -> None:
-        for tools in (self.operator, *self.workers):
-            tools.db.drop()
-        self.world.close()
-
-    def admin(self, command: str, **arguments: Any) -> Json:
-        self.tick(self.operator)
-        name = f"subscription {command}"
-        given = {"tenant": str(self.place.tenant_id), **arguments}
-        return admin.run(name, given, tools=self.operator)
-
-    def subscribe(self, *kinds: str, url: str | None = None) -> Json:
-        return self.admin("create", url=url or self.endpoint.url, kinds=list(kinds))
-
-    def writes(self, *bodies: str) -> list[bytes]:
-        """Deliver messages of one person, and return the body that was delivered."""
-        second = int(self.place.time.now.timestamp())
-        value = {
-            "messaging_product": "whatsapp",
-            "metadata": {"phone_number_id": self.place.phone_number_id},
-            "contacts": [{"profile": {"name": "Ada"}, "wa_id": PHONE}],
-            "messages": [
-                {
-                    "from": PHONE,
-                    "id": f"wamid.{uuid4().hex}",
-                    "timestamp": str(second),
-                    "type": "text",
-                    "text": {"body": body},
-                }
-                for body in bodies
-            ],
-        }
-        change = {"field": "messages", "value": value}
-        entry = {"id": self.place.waba_id, "changes": [change]}
-        raw = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-        self.takes(raw)
-        return [raw]
-
-    def takes(self, body: bytes) -> None:
-        deliver(self.tick(self.tools), body)
-
-    def work(self, tools: Tools | None = None, **by: float) -> Summary:
-        """Run a worker until nothing is due, `by` later."""
-        self.place.time.turn(**(by or {"seconds": 1}))
-        return drain(self.tick(tools or self.tools), time.monotonic() + 100.0)
-
-    def rows(self, **where: Any) -> list[Json]:
-        rows = self.place.rows("event_deliveries", **where)
-        return sorted(rows, key=lambda row: (row["created_at"], row["kind"], str(row["id"])))
-
-    def states(self) -> list[str]:
-        return [row["state"] for row in self.rows()]
-
-    def subscription(self) -> Json:
-        (row,) = self.place.rows("event_subscriptions")
-        return row
-
-    def jobs(self) -> list[Json]:
-        return self.place.rows("scheduled_jobs", job_type="notify")
+from tests.sending import status_body
+from tests.subscribers import PHONE, Json, Stand, endpoint, stand_of
 
 
 @pytest.fixture
 def stand(database: ClonedDatabase) -> Iterator[Stand]:
-    world = World(database)
-    with endpoint() as server:
-        made = Stand(world, server, world.place())
-        yield made
-        made.close()
+    with stand_of(database) as stand:
+        yield stand
+
+
+def switch(stand: Stand, made: SubscriptionSecret, *, is_active: bool) -> Subscription:
+    return subscriptions.switch_subscription(
+        stand.tick(stand.tools),
+        stand.place.tenant_id,
+        made.subscription.id,
+        is_active=is_active,
+    )
 
 
 def test_a_message_reaches_the_subscriber(stand: Stand) -> None:
-    secret = stand.subscribe("message")["secret"]
+    secret = stand.subscribe("message").secret
     stand.writes("hello")
     stand.work()
     (told,) = stand.endpoint.told
@@ -287,8 +101,7 @@ def test_what_came_before_the_subscription_is_not_new_when_it_comes_again(stand:
 
 def test_without_a_subscription_nothing_is_put_in(stand: Stand) -> None:
     stand.writes("hello")
-    made = stand.subscribe("message", "status")["row"]
-    stand.admin("disable", subscription=str(made["id"]))
+    switch(stand, stand.subscribe("message", "status"), is_active=False)
     stand.writes("hello", "again")
     other = stand.world.place()  # another tenant's subscription is none of ours
     stand.place, ours = other, stand.place
@@ -473,7 +286,7 @@ class TestCrashes:
         stand.subscribe("message")
         stand.writes("hello")
         tries: list[int] = []
-        record = subscriptions.record_attempt
+        record = store.record_attempt
 
         def fail_once(*args: Any, **how: Any) -> str | None:
             tries.append(1)
@@ -482,7 +295,7 @@ class TestCrashes:
                 raise RuntimeError
             return state
 
-        monkeypatch.setattr(subscriptions, "record_attempt", fail_once)
+        monkeypatch.setattr(store, "record_attempt", fail_once)
         stand.work()
         assert stand.states() == ["pending"]
         assert stand.rows()[0]["attempts"] == []
@@ -511,75 +324,100 @@ class TestCrashes:
         assert stand.states() == ["dead"]
 
 
-class TestOperator:
+class TestWhoSubscribed:
     def test_a_test_event_goes_the_way_of_all(self, stand: Stand) -> None:
         made = stand.subscribe("status")
-        wanted = str(made["row"]["id"])
-        put = stand.admin("test", subscription=wanted)
+        put = subscriptions.put_test(
+            stand.tick(stand.tools), stand.place.tenant_id, made.subscription.id
+        )
         stand.work()
         (told,) = stand.endpoint.told
-        assert (told.id, told.document["type"]) == (str(put["delivery"]), "test")
-        assert told.fits(made["secret"]) == [True]
-        (row,) = stand.admin("deliveries", subscription=wanted)["rows"]
+        assert (told.id, told.document["type"]) == (str(put.delivery_id), "test")
+        assert told.fits(made.secret) == [True]
+        (row,) = stand.rows()
         assert (row["state"], row["attempts"][0]["status"]) == ("delivered", 204)
-        assert stand.admin("deliveries", subscription=wanted, state="dead")["rows"] == []
 
     def test_after_a_rotation_both_secrets_sign_for_a_day(self, stand: Stand) -> None:
         made = stand.subscribe("message")
-        old, wanted = made["secret"], str(made["row"]["id"])
-        new = stand.admin("rotate", subscription=wanted)["secret"]
-        assert new != old
+        new = subscriptions.rotate_secret(
+            stand.tick(stand.tools), stand.place.tenant_id, made.subscription.id
+        ).secret
+        assert new != made.secret
         stand.writes("hello")
         stand.work()
         assert stand.endpoint.told[0].fits(new) == [True, False]
-        assert stand.endpoint.told[0].fits(old) == [False, True]
+        assert stand.endpoint.told[0].fits(made.secret) == [False, True]
         stand.place.time.turn(hours=24)
         stand.writes("hello")
         stand.work()
         assert stand.endpoint.told[1].fits(new) == [True]
 
+    def test_of_two_rotations_at_once_both_secrets_sign(self, stand: Stand) -> None:
+        wanted = stand.subscribe("message").subscription.id
+        others = [stand.worker() for _ in range(2)]
+        given = in_threads(
+            2, lambda n: subscriptions.rotate_secret(others[n], stand.place.tenant_id, wanted)
+        )
+        stand.writes("hello")
+        stand.work()
+        (told,) = stand.endpoint.told
+        assert sorted(told.fits(one.secret) for one in given) == [[False, True], [True, False]]
+
     def test_switched_off_it_is_told_nothing_and_on_again_of_what_is_new(
         self, stand: Stand
     ) -> None:
-        wanted = str(stand.subscribe("message")["row"]["id"])
+        made = stand.subscribe("message")
         stand.writes("one")
-        row = stand.admin("disable", subscription=wanted)
-        assert (row["is_active"], row["disabled_reason"]) == (False, "operator")
+        off = switch(stand, made, is_active=False)
+        stand.subscribe("message", url="https://127.0.0.1:1/nobody-there")
+        stand.writes("meanwhile")
+        assert len(stand.rows(subscription_id=off.id)) == 1
+        assert (off.is_active, off.disabled_reason) == (False, "by_hand")
         with pytest.raises(Conflict):
-            stand.admin("test", subscription=wanted)
+            subscriptions.put_test(stand.tools, stand.place.tenant_id, off.id)
         stand.work()
         assert stand.endpoint.told == []
-        assert stand.admin("enable", subscription=wanted)["disabled_reason"] is None
+        assert switch(stand, made, is_active=True).disabled_reason is None
         stand.writes("two")
         stand.work()
-        assert [one.document["data"]["content"]["body"] for one in stand.endpoint.told] == ["two"]
-        (row,) = stand.admin("list")["rows"]
-        assert (row["pending"], row["dead"]) == (0, 1)
+        assert stand.bodies() == ["two"]
+        row = subscriptions.show_subscription(stand.tools, stand.place.tenant_id, off.id)
+        assert (row.pending, row.dead) == (0, 1)
 
-    def test_secrets_are_sealed_and_never_listed(self, stand: Stand) -> None:
-        made = stand.subscribe("message")
-        assert len(base64.b64decode(made["secret"].removeprefix("whsec_"))) == 32
-        assert "secret" not in json.dumps(stand.admin("list")["rows"][0]).replace(
-            "secret_previous_until", ""
-        )
-        sealed = bytes(stand.subscription()["secret_sealed"]).decode()
-        assert sealed.startswith(f"{stand.place.tenant_id}/subscription_secret/whsec_")
+    def test_what_waits_for_a_deleted_one_ends_undelivered(self, stand: Stand) -> None:
+        made = stand.subscribe("message").subscription
+        other = stand.subscribe("message").subscription
+        stand.writes("one")
+        gone = subscriptions.delete_subscription(stand.tools, stand.place.tenant_id, made.id)
+        assert (gone.id, gone.pending) == (made.id, 1)
+        stand.writes("two")
+        stand.work()
+        assert stand.bodies() == ["one", "two"]
+        (row,) = stand.rows(subscription_id=made.id)
+        assert (row["state"], row["attempts"][0]["error"]) == ("dead", "subscription_deleted")
+        kept = stand.rows(subscription_id=other.id)
+        assert [row["state"] for row in kept] == ["delivered"] * 2
 
-    @pytest.mark.parametrize(
-        "url", ["http://93.184.215.14/", "https://10.0.0.1/", "ftp://x", "https://a:b@x.example/"]
-    )
-    def test_an_address_that_nobody_would_ask_is_refused(self, stand: Stand, url: str) -> None:
-        with pytest.raises(Unprocessable) as refused:
-            stand.subscribe("message", url=url)
-        assert refused.value.field == "url"
-
-    def test_what_is_unknown_or_another_tenants_is_not_found(self, stand: Stand) -> None:
-        wanted = str(stand.subscribe("message")["row"]["id"])
-        with pytest.raises(NotFound):
-            stand.admin("disable", subscription=str(uuid4()))
-        stand.place = stand.world.place()
-        with pytest.raises(NotFound):
-            stand.admin("disable", subscription=wanted)
+    def test_what_waits_goes_to_the_new_address_without_a_rest(self, stand: Stand) -> None:
+        with endpoint() as other:
+            made = stand.subscribe("message").subscription
+            stand.endpoint.answer = lambda _: 500
+            for _ in range(4):
+                stand.writes("one")
+                stand.work(seconds=60)
+            assert stand.subscription()["rest_until"] > stand.place.time.now
+            change = SubscriptionChange.model_validate({"url": other.url, "kinds": ["status"]})
+            subscriptions.change_subscription(stand.tools, stand.place.tenant_id, made.id, change)
+            assert (stand.subscription()["failures"], stand.subscription()["rest_until"]) == (
+                0,
+                None,
+            )
+            before = len(stand.endpoint.told)
+            stand.writes("of no wanted kind")
+            for _ in range(2):
+                stand.work(hours=1)
+            assert len(stand.endpoint.told) == before
+            assert other.types == ["message.received"] * 4
 
 
 def test_the_tenant_of_a_job_sees_its_own_deliveries_only(stand: Stand) -> None:

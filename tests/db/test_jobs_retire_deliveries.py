@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from tests.db.test_jobs_notify import Stand, stand
+from collections.abc import Iterator
 
-__all__ = ["stand"]
+import pytest
+
+from tests.databases import ClonedDatabase
+from tests.subscribers import Stand, stand_of
+
+
+@pytest.fixture
+def stand(database: ClonedDatabase) -> Iterator[Stand]:
+    with stand_of(database) as stand:
+        yield stand
 
 
 def test_a_job_that_was_lost_is_put_in_again(stand: Stand) -> None:

@@ -41,6 +41,8 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/contacts/{id}": {"name": "Mine now"},
     "POST /v1/dead-letters/replay": {"since": "2020-01-01T00:00:00Z"},
     "POST /v1/consents": {"contact_id": str(UUID(int=9)), "state": "given", "wording": "form"},
+    "POST /v1/subscriptions": {"url": "https://127.0.0.1/hook", "kinds": ["message"]},
+    "PATCH /v1/subscriptions/{id}": {"kinds": ["status"]},
 }
 
 
@@ -83,11 +85,23 @@ def fill(desk: Desk) -> dict[str, str]:
         " sha256) values (%s, %s, 'security', 'PIN_CHANGED', '{}', sha256('x'))",
         (desk.place.tenant_id, desk.place.waba_id),
     )
+    desk.world.everything.execute(
+        "insert into messaging.event_subscriptions (tenant_id, url, kinds, secret_sealed)"
+        " values (%s, 'https://acme.example/hook', '{message}', 'x')",
+        (desk.place.tenant_id,),
+    )
+    (subscription,) = desk.place.rows("event_subscriptions")
+    desk.world.everything.execute(
+        "insert into messaging.event_deliveries (tenant_id, subscription_id, kind, event_sha256)"
+        " values (%s, %s, 'test', sha256('x'))",
+        (desk.place.tenant_id, subscription["id"]),
+    )
     return {
         "contacts": str(message["contact_id"]),
         "conversations": str(message["conversation_id"]),
         "media": str(file["id"]),
         "dead_letters": str(letter["id"]),
+        "subscriptions": str(subscription["id"]),
     }
 
 
@@ -98,15 +112,11 @@ def resource_of(route: str) -> str:
 def rows_of(desk: Desk) -> dict[str, Any]:
     """Return every row of the desk's tenant that a route could show or change."""
     tables = ("contacts", "whatsapp_conversations", "whatsapp_messages", "media")
+    others = ("webhook_dead_letters", "scheduled_jobs", "consents", "whatsapp_account_events")
+    subscriptions = ("event_subscriptions", "event_deliveries")
     return {
         table: sorted(desk.place.rows(table), key=lambda row: str(row["id"]))
-        for table in (
-            *tables,
-            "webhook_dead_letters",
-            "scheduled_jobs",
-            "consents",
-            "whatsapp_account_events",
-        )
+        for table in (*tables, *others, *subscriptions)
     }
 
 
@@ -118,6 +128,7 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
         "conversations",
         "media",
         "dead_letters",
+        "subscriptions",
     } <= set(app.RESOURCES)
     for resource in app.RESOURCES:
         for route in app.routes(resource):
@@ -161,6 +172,8 @@ def test_a_second_tenant_sees_and_changes_nothing(desk: Desk) -> None:
             assert (status, document) == (200, {"data": [], "next_cursor": None}), route
         elif route == "POST /v1/consents":  # of a contact that is not this tenant's
             assert status == 404, document
+        elif route == "POST /v1/subscriptions":  # one of its own
+            assert status == 201, document
         else:
             assert status == 202, (route, document)
     after = rows_of(desk)
@@ -186,8 +199,12 @@ def test_a_key_without_the_scope_is_refused_and_no_key_is_nobody(desk: Desk) -> 
         assert status == 401, route
         only = desk.place.add_key(guarded.scope)
         unknown = [uuid4() for _ in given]
-        assert desk.call(route, *unknown, key=only, body=BODIES.get(route))[0] in {200, 202, 404}
-    assert {**rows_of(desk), "scheduled_jobs": 0} == {**before, "scheduled_jobs": 0}
+        status = desk.call(route, *unknown, key=only, body=BODIES.get(route))[0]
+        assert status in {200, 201, 202, 404}
+    # With the right key a job and a subscription were made.
+    made = {"scheduled_jobs": 0, "event_subscriptions": 0}
+    assert {**rows_of(desk), **made} == {**before, **made}
+    assert len(desk.place.rows("event_subscriptions")) == 2
 
 
 @pytest.mark.parametrize("wrong", ["7", "me", "0d5f3c1e", "../../x", str(UUID(int=0))])
@@ -329,12 +346,14 @@ def test_what_is_answered_has_the_members_that_the_document_names(desk: Desk) ->
     for route, told in api_document.OPERATIONS.items():
         name = told.answers.removesuffix("[]")
         shown = {"AccountEvent", "Consent", "Contact", "Conversation", "Message", "Media", "Letter"}
+        shown |= {"Subscription", "Delivery", "SubscriptionSecret", "PutTest"}
         if route not in ROUTES or name not in shown or route == "POST /v1/consents":
             continue
         given = [ids[resource_of(route)]] if "{id}" in route else []
-        document = desk.ok(route, *given, body=BODIES.get(route))
+        status, document = desk.call(route, *given, body=BODIES.get(route))
+        assert status == told.status, (route, document)
         rows = document["data"] if told.answers.endswith("[]") else [document]
         for row in rows:
             checked += 1
             assert row.keys() == schemas[name]["properties"].keys(), route
-    assert checked >= 18
+    assert checked >= 28

@@ -135,9 +135,14 @@ def actions(statement: dict[str, Any]) -> list[str]:
 
 def unsealed_purposes(resources: Resources, function: str) -> set[str]:
     """Purposes whose seals the function can open; secrets and objects go through other services."""
+    return purposes_of(resources, function, "kms:Decrypt")
+
+
+def purposes_of(resources: Resources, function: str, action: str) -> set[str]:
+    """Purposes for which the function may itself do `action`, and always for a named tenant."""
     purposes: set[str] = set()
     for statement in statements(resources, function):
-        if "kms:Decrypt" not in actions(statement):
+        if action not in actions(statement):
             continue
         equals = statement["Condition"]["StringEquals"]
         if "kms:ViaService" in equals:
@@ -292,6 +297,24 @@ def test_senders_open_access_tokens_and_know_no_app_secret(
 ) -> None:
     assert unsealed_purposes(stack, function) == purposes
     assert "MetaSecret" not in {n for s in statements(stack, function) for n in references(s)}
+
+
+@pytest.mark.parametrize(
+    ("function", "purposes"),
+    [
+        ("MigrateFunction", {"access_token", "app_secret", "verify_token"}),
+        # What it seals it cannot open: process_jobs signs.
+        ("ManageFunction", {"subscription_secret"}),
+        ("WebhookFunction", set()),
+        ("SendMessageFunction", set()),
+        ("ProcessJobsFunction", set()),
+        ("TriggerAutomationFunction", set()),
+    ],
+)
+def test_who_takes_secrets_in_seals_them_for_their_purpose_alone(
+    stack: Resources, function: str, purposes: set[str]
+) -> None:
+    assert purposes_of(stack, function, "kms:Encrypt") == purposes
 
 
 @pytest.mark.parametrize("function", ["TriggerAutomationFunction", "MigrateFunction"])

@@ -46,7 +46,6 @@ _WHAT = {
     "waba": "WhatsApp business accounts",
     "number": "business numbers",
     "key": "API keys",
-    "subscription": "endpoints that are told of new events",
 }
 _STAFF = f"""\
 examples:
@@ -293,7 +292,7 @@ def _as_text(document: dict[str, Any]) -> str:
         )
     if "secret" in document:  # a subscription's new one
         return f"{document['secret']}\n\nThis is the only time it is shown.\n\n" + _as_text(
-            document["row"]
+            document["subscription"]
         )
     parts = []
     plain = {k: v for k, v in document.items() if k == "scopes" or _is_plain(v)}

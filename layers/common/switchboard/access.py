@@ -32,6 +32,8 @@ SCOPES: dict[str, str] = {
     "consents:read": "read consents",
     "consents:write": "record consents",
     "account_events:read": "read what Meta told about accounts, and copies of other apps' messages",
+    "subscriptions:read": "list and read subscriptions, and what became of their deliveries",
+    "subscriptions:write": "subscribe endpoints to events, change and delete subscriptions",
     "dead_letters:read": "list and read what could not be processed",
     "dead_letters:write": "replay it",
 }

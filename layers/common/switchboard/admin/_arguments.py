@@ -198,29 +198,3 @@ class TheKey(TheTenant):
     """One API key."""
 
     key: str = Field(description="the key's id or its first characters as listed")
-
-
-class NewSubscription(TheTenant):
-    """An endpoint to tell of new events."""
-
-    url: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = Field(
-        description="https address of the endpoint, on the public internet"
-    )
-    kinds: list[Literal["message", "status"]] = Field(
-        min_length=1, description="what it wants to know of: message, status"
-    )
-
-
-class TheSubscription(TheTenant):
-    """One subscription."""
-
-    subscription: str = Field(description="the subscription's id")
-
-
-class ItsDeliveries(TheSubscription):
-    """The deliveries of one subscription."""
-
-    state: Literal["pending", "delivered", "dead"] | None = Field(
-        None, description="pending, delivered or dead; left out: all"
-    )
-    limit: int = Field(20, ge=1, le=500, description="rows at most, the newest first")

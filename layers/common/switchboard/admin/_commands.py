@@ -32,7 +32,6 @@ class Command:
 
 
 _NUMBER = "--tenant acme --number 310000000000001"
-_SUBSCRIPTION = "--tenant acme --subscription 6f1d7c52-7f7e-4f27-9d11-3a4f6d1c9b10"
 
 #: In the order in which one sets up a tenant, which is also the order of the help.
 COMMANDS: dict[str, Command] = {
@@ -85,20 +84,6 @@ COMMANDS: dict[str, Command] = {
         Command("key list", arguments.TheTenant, use_cases.list_keys, "--tenant acme"),
         Command("key revoke", arguments.TheKey, use_cases.revoke_key,
                 "--tenant acme --key sb_1a2b3c4d"),
-        Command("subscription create", arguments.NewSubscription, use_cases.create_subscription,
-                "--tenant acme --url https://acme.example/whatsapp --kinds message status"),
-        Command("subscription list", arguments.TheTenant, use_cases.list_subscriptions,
-                "--tenant acme"),
-        Command("subscription test", arguments.TheSubscription, use_cases.test_subscription,
-                _SUBSCRIPTION),
-        Command("subscription deliveries", arguments.ItsDeliveries, use_cases.list_deliveries,
-                f"{_SUBSCRIPTION} --state dead"),
-        Command("subscription rotate", arguments.TheSubscription, use_cases.rotate_subscription,
-                _SUBSCRIPTION),
-        Command("subscription disable", arguments.TheSubscription,
-                use_cases.disable_subscription, _SUBSCRIPTION),
-        Command("subscription enable", arguments.TheSubscription, use_cases.enable_subscription,
-                _SUBSCRIPTION),
     )
 }  # fmt: skip
 

@@ -6,7 +6,6 @@ what then stands in the database; none returns a secret but `create_key`, once.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +20,10 @@ from pydantic import SecretStr
 from switchboard.admin._arguments import (
     ChangedApp,
     ChangedNumber,
-    ItsDeliveries,
     NewApp,
     NewBusinessAccount,
     NewKey,
     NewNumber,
-    NewSubscription,
     NewTenant,
     NewUser,
     Nothing,
@@ -34,27 +31,21 @@ from switchboard.admin._arguments import (
     TheBusinessAccount,
     TheKey,
     TheNumber,
-    TheSubscription,
     TheTenant,
     TheUser,
 )
 from switchboard.kernel.db import Connection, set_tenant
 from switchboard.kernel.errors import ConfigurationError, Conflict, NotFound, Unprocessable
-from switchboard.kernel.outside import AddressRefused, OutsideFailed
-from switchboard.store import subscriptions
 from switchboard.store import tenants as store
-from switchboard.store.subscriptions import Delivery, Subscription
 from switchboard.store.tenants import App, BusinessAccount, Key, Number, Tenant, User
 from switchboard.tools import Tools
 
-R = TypeVar("R", Tenant, User, App, BusinessAccount, Number, Key, Subscription)
+R = TypeVar("R", Tenant, User, App, BusinessAccount, Number, Key)
 
 #: The tenant of what belongs to nobody yet; sql/0002 inserts it.
 SYSTEM = UUID(int=0)
 #: Before the 43 random characters, so that a leaked key is recognised for what it is.
 KEY_PREFIX = "sb_"
-#: Before a subscription's secret, as Standard Webhooks write it; its bytes are base64.
-SECRET_PREFIX = "whsec_"  # nosec B105
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +54,6 @@ class CreatedKey:
 
     key: str
     row: Key
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedSubscription:
-    """A subscription's row and, this once, the secret that signs: it is stored sealed."""
-
-    secret: str
-    row: Subscription
-
-
-@dataclass(frozen=True, slots=True)
-class PutTest:
-    """The delivery of a test event: a worker makes it in a moment."""
-
-    delivery: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -533,94 +509,3 @@ def as_document(result: Any) -> dict[str, Any]:
     if isinstance(result, list):
         return {"rows": [asdict(row) for row in result]}
     return asdict(result)
-
-
-# ----------------------------------------------------------------------------------- subscriptions
-
-
-def _new_secret(tools: Tools, tenant: Tenant) -> tuple[str, bytes]:
-    secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    return secret, _sealed(tools, SecretStr(secret), tenant, "subscription_secret")
-
-
-def _subscription(connection: Connection, tenant: Tenant, wanted: str) -> Subscription:
-    return _only(
-        subscriptions.find(connection, tenant.id, wanted.strip().lower()),
-        f"subscription {wanted!r}",
-    )
-
-
-def create_subscription(tools: Tools, new: NewSubscription) -> CreatedSubscription:
-    """Tell an endpoint of new events; its secret is shown this once.
-
-    Raises Unprocessable for an address that no request would be made to.
-    """
-    try:
-        tools.outside.check(new.url)
-    except AddressRefused as error:
-        raise Unprocessable(f"the address is refused: {error}", field="url") from None
-    except OutsideFailed:
-        pass  # its name may come later; every request looks again
-    with _within(tools, new.tenant) as (connection, tenant):
-        secret, sealed = _new_secret(tools, tenant)
-        made = subscriptions.insert(
-            connection,
-            tenant_id=tenant.id,
-            url=new.url,
-            kinds=sorted(set(new.kinds)),
-            secret_sealed=sealed,
-        )
-        return CreatedSubscription(secret, _subscription(connection, tenant, str(made)))
-
-
-def list_subscriptions(tools: Tools, which: TheTenant) -> list[Subscription]:
-    """Return a tenant's subscriptions, with what waits and what died."""
-    return _list(tools, which, subscriptions.find)
-
-
-def _switch_subscription(tools: Tools, which: TheSubscription, *, is_active: bool) -> Subscription:
-    with _within(tools, which.tenant) as (connection, tenant):
-        row = _subscription(connection, tenant, which.subscription)
-        subscriptions.set_active(connection, tenant.id, row.id, is_active=is_active)
-        return _subscription(connection, tenant, str(row.id))
-
-
-def disable_subscription(tools: Tools, which: TheSubscription) -> Subscription:
-    """Tell an endpoint nothing from now on; what waits for it ends undelivered."""
-    return _switch_subscription(tools, which, is_active=False)
-
-
-def enable_subscription(tools: Tools, which: TheSubscription) -> Subscription:
-    """Tell an endpoint of new events again."""
-    return _switch_subscription(tools, which, is_active=True)
-
-
-def rotate_subscription(tools: Tools, which: TheSubscription) -> CreatedSubscription:
-    """Make a new secret, shown this once; for 24 hours both sign."""
-    with _within(tools, which.tenant) as (connection, tenant):
-        row = _subscription(connection, tenant, which.subscription)
-        secret, sealed = _new_secret(tools, tenant)
-        subscriptions.rotate_secret(
-            connection, tenant.id, row.id, secret_sealed=sealed, now=tools.clock.now
-        )
-        return CreatedSubscription(secret, _subscription(connection, tenant, str(row.id)))
-
-
-def test_subscription(tools: Tools, which: TheSubscription) -> PutTest:
-    """Send an endpoint an event that says nothing; see its deliveries for what came of it."""
-    with _within(tools, which.tenant) as (connection, tenant):
-        row = _subscription(connection, tenant, which.subscription)
-        put = subscriptions.put_test(connection, tenant.id, row.id, now=tools.clock.now)
-        if put is None:
-            raise Conflict(f"subscription {row.id} is disabled")
-    tools.nudge()
-    return PutTest(put)
-
-
-def list_deliveries(tools: Tools, which: ItsDeliveries) -> list[Delivery]:
-    """Return a subscription's newest deliveries with the result of each attempt."""
-    with _within(tools, which.tenant) as (connection, tenant):
-        row = _subscription(connection, tenant, which.subscription)
-        return subscriptions.find_deliveries(
-            connection, tenant.id, row.id, state=which.state, limit=which.limit
-        )

@@ -22,16 +22,20 @@ from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import ConfigurationError, Snooze
 from switchboard.kernel.outside import AddressRefused, OutsideFailed
 from switchboard.store import subscriptions as store
-from switchboard.store.subscriptions import Due
+from switchboard.store.subscriptions import PREFIX, PURPOSE, Due
 from switchboard.tools import Tools
 
 #: Seconds of a whole attempt: replies wait behind it.
 ATTEMPT_S = 5.0
 #: Bytes of an answer that are read; what it says does not matter.
 _MOST = 16_384
-PURPOSE = "subscription_secret"
-PREFIX = "whsec_"
-_TYPES = {"message": "message.received", "status": "message.status", "test": "test"}
+_TYPES = {
+    "message": "message.received",
+    "status": "message.status",
+    "echo": "message.echo",
+    "call": "call.status",
+    "test": "test",
+}
 
 
 class Notify(Args):
@@ -62,6 +66,8 @@ def run(context: Context, args: Notify) -> Effects:
             event = store.load_event(connection, tenant_id, due)
     if not due.is_active or event is None:
         reason = "event_gone" if due.is_active else "subscription_disabled"
+        if due.url is None:
+            reason = "subscription_deleted"
 
         def end(connection: Connection) -> None:
             store.end_delivery(connection, tenant_id, args.delivery_id, reason, now=now)

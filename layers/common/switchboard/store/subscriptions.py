@@ -1,4 +1,4 @@
-"""Subscriptions to events (new messages, statuses) and the deliveries to their endpoints."""
+"""Subscriptions to events (messages, statuses, echoes, calls) and the deliveries to endpoints."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from switchboard.kernel.db import Connection, queries
 
 _SQL = queries(__package__ or "", "subscriptions")
 
+#: What a subscription's secret is sealed for.
+PURPOSE = "subscription_secret"
+#: Before a secret, as Standard Webhooks write it; its bytes are base64.
+PREFIX = "whsec_"
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """An endpoint and the kinds of events it wants; its secret stays sealed in the database.
 
     `failures` in a row, until `rest_until` nothing is sent there; `pending` and `dead` count its
-    deliveries that are kept.
+    deliveries that are kept, to 1,000 each.
     """
 
     id: UUID
@@ -46,6 +51,7 @@ class Delivery:
     state: str
     message_id: UUID | None
     wa_message_id: str | None
+    call_id: UUID | None
     status: str | None
     attempts: list[dict[str, Any]]
     next_attempt_at: datetime | None
@@ -55,10 +61,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that is not finished, with its endpoint; None of it where that is gone.
+    """A delivery that is not finished, with its endpoint; None of it where that was deleted.
 
-    `rests_until` is set while the endpoint rests. What it is about: `message_id`, or the key of a
-    status event.
+    `rests_until` is set while the endpoint rests. What it is about: `message_id`, the key of a
+    status event, or `call_id` and the call's `status`.
     """
 
     kind: str
@@ -69,6 +75,7 @@ class Due:
     is_active: bool
     rests_until: datetime | None
     message_id: UUID | None
+    call_id: UUID | None
     account_id: UUID | None
     wa_message_id: str | None
     status: str | None
@@ -76,8 +83,8 @@ class Due:
     occurred_at: datetime | None
 
 
-def find(connection: Connection, tenant_id: UUID, wanted: str | None = None) -> list[Subscription]:
-    """Return a tenant's subscriptions, or the one with the id `wanted`."""
+def find(connection: Connection, tenant_id: UUID, wanted: UUID | None = None) -> list[Subscription]:
+    """Return a tenant's subscriptions, the oldest first, or the one that is `wanted`."""
     with connection.cursor(row_factory=class_row(Subscription)) as cursor:
         return cursor.execute(
             _SQL["find_subscriptions"], {"tenant_id": tenant_id, "wanted": wanted}
@@ -88,23 +95,52 @@ def insert(
     connection: Connection,
     *,
     tenant_id: UUID,
+    subscription_id: UUID,
     url: str,
     kinds: Sequence[str],
     secret_sealed: bytes,
-) -> UUID:
-    """Add a subscription and return its id."""
-    row = connection.execute(
+    most: int,
+    now: datetime | None,
+) -> None:
+    """Add a subscription, once under its id, unless the tenant has `most` already."""
+    connection.execute(_SQL["hold_subscriptions"], {"tenant_id": tenant_id})
+    connection.execute(
         _SQL["insert_subscription"],
         {
             "tenant_id": tenant_id,
+            "id": subscription_id,
             "url": url,
             "kinds": list(kinds),
             "secret_sealed": secret_sealed,
+            "most": most,
+            "now": now,
         },
-    ).fetchone()
-    assert row is not None
-    found: UUID = row[0]
-    return found
+    )
+
+
+def change(
+    connection: Connection,
+    tenant_id: UUID,
+    wanted: UUID,
+    *,
+    url: str | None,
+    kinds: Sequence[str] | None,
+) -> None:
+    """Change what is given; another address starts without a rest."""
+    connection.execute(
+        _SQL["change_subscription"],
+        {
+            "tenant_id": tenant_id,
+            "id": wanted,
+            "url": url,
+            "kinds": None if kinds is None else list(kinds),
+        },
+    )
+
+
+def delete(connection: Connection, tenant_id: UUID, wanted: UUID) -> None:
+    """Forget a subscription; each delivery that waits for it ends with its next attempt."""
+    connection.execute(_SQL["delete_subscription"], {"tenant_id": tenant_id, "id": wanted})
 
 
 def set_active(connection: Connection, tenant_id: UUID, wanted: UUID, *, is_active: bool) -> None:
@@ -123,7 +159,10 @@ def rotate_secret(
     secret_sealed: bytes,
     now: datetime | None,
 ) -> None:
-    """Replace the secret; the present one signs beside it for another 24 hours."""
+    """Replace the secret; the present one signs beside it for another 24 hours.
+
+    Again with the same seal it changes nothing.
+    """
     connection.execute(
         _SQL["rotate_secret"],
         {"tenant_id": tenant_id, "id": wanted, "secret_sealed": secret_sealed, "now": now},
@@ -140,22 +179,26 @@ def put_test(
     return None if row is None else UUID(row[0])
 
 
-def find_deliveries(
+def list_deliveries(
     connection: Connection,
     tenant_id: UUID,
     subscription_id: UUID,
     *,
-    state: str | None,
+    states: Sequence[str],
+    before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Delivery]:
-    """Return a subscription's newest deliveries, of `state` where it is given."""
+    """Return a subscription's deliveries in these states, the newest first, after `before`."""
+    at, last = before or ("infinity", None)
     with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         return cursor.execute(
-            _SQL["find_deliveries"],
+            _SQL["list_deliveries"],
             {
                 "tenant_id": tenant_id,
                 "subscription_id": subscription_id,
-                "state": state,
+                "states": list(states),
+                "before": at,
+                "before_id": last or UUID(int=0),
                 "limit": limit,
             },
         ).fetchall()
@@ -173,21 +216,22 @@ def load(
 
 def load_event(connection: Connection, tenant_id: UUID, due: Due) -> dict[str, Any] | None:
     """Return what the event is about, as JSON values; None where it is not here any more."""
-    name, values = (
-        ("load_message", {"message_id": due.message_id})
-        if due.kind == "message"
-        else (
-            "load_status",
-            {
-                "account_id": due.account_id,
-                "wa_message_id": due.wa_message_id,
-                "status": due.status,
-                "participant": due.participant,
-                "occurred_at": due.occurred_at,
-            },
-        )
-    )
-    row = connection.execute(_SQL[name], {"tenant_id": tenant_id, **values}).fetchone()
+    statements = {
+        "message": _SQL["load_message"],
+        "echo": _SQL["load_message"],
+        "status": _SQL["load_status"],
+        "call": _SQL["load_call"],
+    }
+    values = {
+        "message_id": due.message_id,
+        "call_id": due.call_id,
+        "account_id": due.account_id,
+        "wa_message_id": due.wa_message_id,
+        "status": due.status,
+        "participant": due.participant,
+        "occurred_at": due.occurred_at,
+    }
+    row = connection.execute(statements[due.kind], {"tenant_id": tenant_id, **values}).fetchone()
     return None if row is None else dict(row[0])
 
 

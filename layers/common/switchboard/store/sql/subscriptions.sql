@@ -1,39 +1,60 @@
--- Subscriptions to events, and the deliveries to them. Each statement names the tenant itself: the
--- operator's commands run as the owner, a local run perhaps as a superuser.
+-- Subscriptions to events, and the deliveries to them.
 
 -- name: find_subscriptions
--- With what became of the newest deliveries: the state at a glance.
+-- With what became of the deliveries: the state at a glance. Of more than 1,000 it says 1,000, so that
+-- an endpoint that is away does not make the list slow.
 select s.id, s.url, s.kinds, s.is_active, s.disabled_reason, s.failures, s.rest_until,
     s.secret_previous_until, s.created_at,
-    (select count(*) from messaging.event_deliveries as d where d.tenant_id = s.tenant_id
-        and d.subscription_id = s.id and d.state = 'pending') as pending,
-    (select count(*) from messaging.event_deliveries as d where d.tenant_id = s.tenant_id
-        and d.subscription_id = s.id and d.state = 'dead') as dead
+    (select count(*) from (select from messaging.event_deliveries as d
+        where d.tenant_id = s.tenant_id and d.subscription_id = s.id and d.state = 'pending'
+        limit 1000) as few) as pending,
+    (select count(*) from (select from messaging.event_deliveries as d
+        where d.tenant_id = s.tenant_id and d.subscription_id = s.id and d.state = 'dead'
+        limit 1000) as few) as dead
 from messaging.event_subscriptions as s
-where s.tenant_id = %(tenant_id)s and (%(wanted)s::text is null or s.id::text = %(wanted)s)
+where s.tenant_id = %(tenant_id)s and (%(wanted)s::uuid is null or s.id = %(wanted)s::uuid)
 order by s.created_at, s.id
 
+-- name: hold_subscriptions
+-- Whoever adds one holds this until the commit: of two at once the second counts the first.
+select pg_advisory_xact_lock(hashtextextended(%(tenant_id)s::uuid::text, 13))
+
 -- name: insert_subscription
-insert into messaging.event_subscriptions (tenant_id, url, kinds, secret_sealed)
-values (%(tenant_id)s, %(url)s, %(kinds)s, %(secret_sealed)s)
-returning id
+insert into messaging.event_subscriptions (tenant_id, id, url, kinds, secret_sealed, created_at)
+select %(tenant_id)s, %(id)s, %(url)s, %(kinds)s, %(secret_sealed)s,
+    coalesce(%(now)s::timestamptz, clock_timestamp())
+where (select count(*) from messaging.event_subscriptions as s
+    where s.tenant_id = %(tenant_id)s) < %(most)s
+on conflict (tenant_id, id) do nothing
+
+-- name: change_subscription
+update messaging.event_subscriptions
+set url = coalesce(%(url)s, url), kinds = coalesce(%(kinds)s::text[], kinds),
+    failures = case when url <> %(url)s then 0 else failures end,
+    rest_until = case when url <> %(url)s then null else rest_until end
+where tenant_id = %(tenant_id)s and id = %(id)s
+
+-- name: delete_subscription
+-- Not its deliveries, which may be many: the worker ends what waits, the rest goes in its time.
+delete from messaging.event_subscriptions where tenant_id = %(tenant_id)s and id = %(id)s
 
 -- name: set_subscription_active
 -- Switched on again, it starts without a rest; what died meanwhile stays dead.
 update messaging.event_subscriptions
 set is_active = %(is_active)s, disabled_reason = case when %(is_active)s then null
-        else coalesce(disabled_reason, 'operator') end,
+        else coalesce(disabled_reason, 'by_hand') end,
     failures = case when %(is_active)s then 0 else failures end,
     rest_until = case when %(is_active)s then null else rest_until end
 where tenant_id = %(tenant_id)s and id = %(id)s
 
 -- name: rotate_secret
--- Both sign until the previous one's end.
+-- Both sign until the previous one's end. One statement: of two rotations at once the second makes the
+-- first one's secret the previous one.
 update messaging.event_subscriptions
 set secret_previous_sealed = secret_sealed,
     secret_previous_until = coalesce(%(now)s::timestamptz, clock_timestamp()) + interval '24 hours',
     secret_sealed = %(secret_sealed)s
-where tenant_id = %(tenant_id)s and id = %(id)s
+where tenant_id = %(tenant_id)s and id = %(id)s and secret_sealed <> %(secret_sealed)s
 
 -- name: put_test
 -- An event of its own each time, on the way of all others.
@@ -53,13 +74,18 @@ select put.tenant_id, 'notify', jsonb_build_object('delivery_id', put.id), put.i
     put.created_at, put.created_at
 from put returning args ->> 'delivery_id'
 
--- name: find_deliveries
--- The newest first.
-select d.id, d.kind, d.state, d.message_id, d.wa_message_id, d.status, d.attempts,
+-- name: list_deliveries
+-- The newest first: the first ones of each state, merged.
+select d.id, d.kind, d.state, d.message_id, d.wa_message_id, d.call_id, d.status, d.attempts,
     d.next_attempt_at, d.created_at, d.finished_at
-from messaging.event_deliveries as d
-where d.tenant_id = %(tenant_id)s and d.subscription_id = %(subscription_id)s
-    and (%(state)s::text is null or d.state = %(state)s)
+from unnest(%(states)s::text[]) as wanted(state)
+cross join lateral (
+    select * from messaging.event_deliveries as e
+    where e.tenant_id = %(tenant_id)s and e.subscription_id = %(subscription_id)s
+        and e.state = wanted.state
+        and (e.created_at, e.id) < (%(before)s::timestamptz, %(before_id)s::uuid)
+    order by e.created_at desc, e.id desc limit %(limit)s
+) as d
 order by d.created_at desc, d.id desc limit %(limit)s
 
 -- name: load_delivery
@@ -70,14 +96,16 @@ select d.kind, d.created_at, s.url, s.secret_sealed,
     coalesce(s.is_active, false) as is_active,
     case when s.rest_until > coalesce(%(now)s::timestamptz, clock_timestamp()) and d.kind <> 'test'
         then s.rest_until end as rests_until,
-    d.message_id, d.account_id, d.wa_message_id, d.status, d.participant, d.occurred_at
+    d.message_id, d.call_id, d.account_id, d.wa_message_id, d.status, d.participant, d.occurred_at
 from messaging.event_deliveries as d
 left join messaging.event_subscriptions as s
     on s.tenant_id = d.tenant_id and s.id = d.subscription_id
 where d.tenant_id = %(tenant_id)s and d.id = %(id)s and d.state = 'pending'
 
 -- name: load_message
-select jsonb_build_object('id', m.id, 'wa_message_id', m.wa_message_id, 'from', c.phone_number,
+-- One that came in, or one that was typed on the phone.
+select jsonb_build_object('id', m.id, 'wa_message_id', m.wa_message_id,
+    case m.direction when 'inbound' then 'from' else 'to' end, c.phone_number,
     'phone_number_id', n.phone_number_id, 'conversation_id', m.conversation_id,
     'contact_id', m.contact_id, 'group_id', v.group_id, 'type', m.message_type,
     'content', m.content, 'context_id', m.wa_context_id, 'is_forwarded', m.is_forwarded,
@@ -101,6 +129,19 @@ left join messaging.message_keys as k
 where e.tenant_id = %(tenant_id)s and e.account_id = %(account_id)s
     and e.wa_message_id = %(wa_message_id)s and e.status = %(status)s
     and e.participant = %(participant)s and e.occurred_at = %(occurred_at)s
+
+-- name: load_call
+-- The state that is told, and the rest as the call stands now.
+select jsonb_build_object('id', l.id, 'wa_call_id', l.wa_call_id, 'phone_number', c.phone_number,
+    'phone_number_id', n.phone_number_id, 'conversation_id', l.conversation_id,
+    'contact_id', l.contact_id, 'direction', l.direction, 'status', %(status)s::text,
+    'occurred_at', %(occurred_at)s::timestamptz, 'accepted_at', l.accepted_at,
+    'ended_at', l.ended_at, 'end_reason', l.end_reason, 'duration_seconds', l.duration_seconds,
+    'errors', l.errors)
+from messaging.call_logs as l
+join messaging.whatsapp_accounts as n on n.tenant_id = l.tenant_id and n.id = l.account_id
+left join messaging.contacts as c on c.tenant_id = l.tenant_id and c.id = l.contact_id
+where l.tenant_id = %(tenant_id)s and l.id = %(call_id)s
 
 -- name: record_attempt
 select messaging.record_attempt(%(tenant_id)s, %(id)s, %(attempt)s::jsonb, %(taken)s, %(gone)s,
