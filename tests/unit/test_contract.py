@@ -39,7 +39,10 @@ def run(tmp_path: Path, document: Any, name: str = "spec.yaml") -> int:
 
 def test_what_is_read_whole_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, spec(body("messages", {"messages": [text()]}))) == 0
-    assert "1 webhooks and 0 outbound bodies checked, 0 with problems" in capsys.readouterr().out
+    assert (
+        "1 webhooks, 0 outbound bodies and 0 requests checked, 0 with problems"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,7 @@ def test_what_is_not_read_is_told_with_its_place(
     first, last = capsys.readouterr().out.strip().splitlines()
     assert "example 1/value" in first
     assert told in first
-    assert last.endswith("2 webhooks and 0 outbound bodies checked, 1 with problems")
+    assert last.endswith("2 webhooks, 0 outbound bodies and 0 requests checked, 1 with problems")
 
 
 def test_parts_of_a_webhook_are_completed() -> None:
@@ -119,6 +122,60 @@ def test_outbound_bodies_are_held_against_the_schema_of_their_type(tmp_path: Pat
     assert found["good.json"] == found["newer.json"] == ()
     assert found["long.json"] == ("text/body: 'abcde' is too long",)
     assert found["nobody.json"] == (": 'to' is a required property",)
+
+
+def test_of_an_interactive_kind_that_the_file_does_not_know_the_rest_is_held_against_it(
+    tmp_path: Path,
+) -> None:
+    interactive = {
+        "type": "object",
+        "properties": {
+            "type": {"enum": ["list"]},
+            "body": {"type": "object", "properties": {"text": {"maxLength": 4}}},
+            "action": {"required": ["button"]},
+        },
+    }
+    document = spec(
+        Message={"discriminator": {"mapping": {"interactive": "#/components/schemas/Interactive"}}},
+        Interactive={
+            "type": "object",
+            "properties": {"interactive": {"$ref": "#/components/schemas/InteractiveObject"}},
+        },
+        InteractiveObject=interactive,
+    )
+    for name, kind, text_of in (
+        ("known", "list", "abcd"),
+        ("newer", "carousel", "abcd"),
+        ("long", "carousel", "abcde"),
+    ):
+        content = {"type": kind, "body": {"text": text_of}, "action": {"cards": []}}
+        body = {"type": "interactive", "interactive": content}
+        (tmp_path / f"{name}.json").write_text(json.dumps(body))
+
+    found = {f.where: f.problems for f in contract.check_outbound(document, tmp_path)}
+
+    assert found == {
+        "known.json": ("interactive/action: 'button' is a required property",),
+        "newer.json": (),
+        "long.json": ("interactive/body/text: 'abcde' is too long",),
+    }
+
+
+def test_a_request_that_would_be_refused_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = {"messaging_product": "whatsapp", "to": "{{Recipient}}"}
+    document = spec(
+        body("messages", {"messages": [text()]}),
+        {**sent, "type": "image", "image": {"link": "http(s)://image-url"}},
+        {**sent, "type": "image", "image": {"link": "ftp://image-url"}},
+        {**sent, "type": "template", "template": {"name": "<NAME>", "parameters": True}},
+    )
+    assert run(tmp_path, document) == 1
+    told, last = capsys.readouterr().out.strip().splitlines()
+    assert "example 2/value" in told
+    assert told.endswith("message.image.link is no http or https address")
+    assert "2 requests checked, 1 with problems" in last
 
 
 def test_a_file_without_any_webhook_is_the_wrong_file(tmp_path: Path) -> None:

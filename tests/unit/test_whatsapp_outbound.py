@@ -44,6 +44,7 @@ from switchboard.whatsapp.outbound.request import TYPES, model_of
 from switchboard.whatsapp.outbound.sticker import StickerMessage
 from switchboard.whatsapp.outbound.text import Text, TextMessage
 from switchboard.whatsapp.outbound.video import VideoMessage
+from tests.interactive_messages import MESSAGES
 
 OUTBOUND = Path(__file__).resolve().parents[1] / "payloads" / "outbound"
 KEY = "01930f0a-7a11-7c3e-9d55-0a4f6b1c2d3e.1"
@@ -180,6 +181,22 @@ CASES: dict[str, tuple[Message, str, str | None]] = {
         PHONE,
         KEY,
     ),
+    **{name: (message, PHONE, KEY) for name, message in MESSAGES.items()},
+    "interactive_kind_of_tomorrow": (
+        UncheckedMessage(
+            "interactive.seance",
+            {
+                "type": "interactive",
+                "interactive": {
+                    "type": "seance",
+                    "body": {"text": "¿Está usted ahí?"},
+                    "action": {"name": "knock", "parameters": {"times": 3}},
+                },
+            },
+        ),
+        PHONE,
+        KEY,
+    ),
     "type_of_tomorrow": (
         UncheckedMessage("hologram", {"type": "hologram", "hologram": {"id": "7", "depth": 3}}),
         PHONE,
@@ -239,10 +256,24 @@ def test_every_model_is_found_by_its_word_and_shown_by_a_file() -> None:
     assert beside == {*TYPES, "request", "unchecked"}
 
 
-def test_a_known_type_passes_without_a_warning_and_a_later_one_with() -> None:
-    assert read(text("hola")).warnings == ()
-    later = read(asked_for("type_of_tomorrow"))
-    assert later.warnings == ("messages of type hologram are passed to Meta unchecked",)
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_known_passes_without_a_warning_and_what_came_later_with(name: str) -> None:
+    checked = read(asked_for(name))
+    if isinstance(checked, UncheckedMessage):
+        assert checked.warnings == (
+            f"messages of type {checked.word} are passed to Meta unchecked",
+        )
+    else:
+        assert checked.warnings == ()
+
+
+def test_every_type_but_a_reaction_may_answer_a_message() -> None:
+    for name in CASES:
+        message = {**asked_for(name), "context": {"message_id": "wamid.IN0001"}}
+        if message["type"] == "reaction":
+            assert fault(message).field == "message.context"
+        else:
+            assert read(message).body()["context"] == {"message_id": "wamid.IN0001"}
 
 
 def test_a_message_is_frozen() -> None:
@@ -465,3 +496,41 @@ def test_any_json_is_a_message_or_is_refused_with_its_field(message: Any) -> Non
         assert checked.body().keys() <= message.keys()
         field = "message"
     assert field.startswith("message")
+
+
+def paths_in(node: Any) -> list[list[Any]]:
+    """Return the path of every member of `node`, however deep."""
+    if not isinstance(node, dict | list):
+        return []
+    members = node.items() if isinstance(node, dict) else enumerate(node)
+    return [[key, *rest] for key, part in members for rest in [[], *paths_in(part)]]
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    name=st.sampled_from(sorted(CASES)),
+    where=st.integers(0, 10_000),
+    wrong=JSON,
+    key=st.sampled_from(["text", "type", "id", "más"]) | st.none(),
+)
+def test_a_message_with_anything_anywhere_is_sent_as_it_is_or_refused_with_its_field(
+    name: str, where: int, wrong: Any, key: str | None
+) -> None:
+    message = asked_for(name)
+    paths = paths_in(message)
+    *inside, last = paths[where % len(paths)]
+    node = message
+    for part in inside:
+        node = node[part]
+    if key is not None and isinstance(node[last], dict):
+        node[last][key] = wrong
+    else:
+        node[last] = wrong
+    try:
+        checked = read(message)
+    except InvalidMessage as refusal:
+        fields = [refusal.field, *(one["field"] for one in refusal.extra.get("errors", ()))]
+    else:
+        fields = ["message"]
+        assert read(checked.body()).body() == checked.body()
+    assert all(str(field).startswith("message") for field in fields)
