@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,6 +168,59 @@ def test_every_type_reaches_meta_as_it_was_given(service: Service, message: Made
     assert row["message_type"] == message["type"]
     assert row["content"] == message[message["type"]]
     assert row["wa_context_id"] == message.get("context", {}).get("message_id")
+
+
+PAYLOADS = sorted((Path(__file__).resolve().parents[1] / "payloads" / "outbound").glob("*.json"))
+
+
+def test_every_body_of_the_payload_files_is_stored_and_reaches_meta_whole(service: Service) -> None:
+    for number, path in enumerate(PAYLOADS, start=4915112345000):
+        person = service.place.person(str(number))
+        body = json.loads(path.read_bytes())
+        added = {"messaging_product", "recipient_type", "to", "recipient"}
+        message = {key: body[key] for key in body.keys() - added - {"biz_opaque_callback_data"}}
+        status, made = service.post(
+            {"from": service.place.phone_number_id, "to": str(number), "message": message}
+        )
+        assert (path.name, status, made["status"]) == (path.name, 200, "accepted")
+        asked = service.graph.asked[-1]
+        assert asked.pop("biz_opaque_callback_data") == f"{made['id']}.1"
+        assert asked == {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": f"+{number}",
+            **message,
+        }
+        row = service.place.message(made["id"])
+        assert (row["message_type"], row["content"]) == (
+            message["type"],
+            message[message["type"]],
+        )
+        assert row["conversation_id"] == person.conversation_id
+
+
+def test_an_inbox_shows_what_an_interactive_message_asks(service: Service) -> None:
+    service.place.person("4915112345678")
+    buttons = [{"type": "reply", "reply": {"id": "ok", "title": "OK"}}]
+    content = {"type": "button", "body": {"text": "When?"}, "action": {"buttons": buttons}}
+    message = {"type": "interactive", "interactive": content}
+    service.post({"from": service.place.phone_number_id, "to": "4915112345678", "message": message})
+    (conversation,) = service.place.rows("whatsapp_conversations")
+    assert conversation["last_message_preview"] == "When?"
+
+
+def test_a_text_of_doubtful_length_goes_out_and_the_caller_is_warned(service: Service) -> None:
+    service.place.person("4915112345678")
+    status, made = service.post(service.text("4915112345678", "🙂" * 4_096))
+    assert status == 200
+    assert made["decision"]["warnings"] == [
+        "message.text.body has 8192 UTF-16 units, and the strictest limit known is 4096"
+    ]
+    status, made = service.post(service.text("4915112345678", "🙂" * 4_097))
+    assert status == 422
+    assert made["field"] == "message.text.body"
+    assert (made["errors"][0]["limit"], made["errors"][0]["length"]) == (4_096, 4_097)
+    assert len(service.graph.asked) == 1
 
 
 def test_a_type_of_tomorrow_passes_with_a_warning(service: Service) -> None:

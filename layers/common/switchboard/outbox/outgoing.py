@@ -82,9 +82,11 @@ class Outgoing:
     def preview(self) -> str:
         """What an inbox shows of it, at most 200 characters."""
         content = self.content
-        shown = None
+        known: list[Any] = []
         if isinstance(content, dict):
             body = content.get("body")
-            shown = body if isinstance(body, str) else None
-            shown = shown or content.get("caption") or content.get("emoji")
-        return (shown if isinstance(shown, str) and shown else f"[{self.type}]")[:200]
+            # An interactive message's body is an object with a text.
+            known.append(body.get("text") if isinstance(body, dict) else body)
+            known += [content.get(key) for key in ("caption", "emoji", "name", "filename")]
+        shown = next((one for one in known if isinstance(one, str) and one), f"[{self.type}]")
+        return shown[:200]
