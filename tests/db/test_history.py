@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -399,3 +400,72 @@ def test_copies_calls_and_statuses_delivered_by_many_at_once_end_as_one_by_one(
         place.drain()
     assert ended(together) == ended(alone)
     assert place.count("webhook_dead_letters") == 0
+
+
+NEW: Json = {
+    "type": "edit",
+    "edit": {
+        "original_message_id": "wamid.1",
+        "message": {"type": "text", "text": {"body": "new"}},
+    },
+}
+
+
+def test_an_edit_shows_nothing_once_its_message_was_taken_back_whichever_copy_comes_last(
+    place: Place,
+) -> None:
+    revoke: Json = {"type": "revoke", "revoke": {"original_message_id": "wamid.1"}}
+    plain: Json = {"history_context": None, "text": None}
+    rows = set()
+    for order in itertools.permutations(range(4)):
+        number = place.number()
+        for step in order:
+            if step == 0:
+                post(place, number, chunk(ours("wamid.1", 0), ours("wamid.2", 1, text=None, **NEW)))
+            else:
+                part = [
+                    ours("wamid.1", 0, history_context=None),
+                    ours("wamid.2", 1, **plain, **NEW),
+                    ours("wamid.3", 2, **plain, **revoke),
+                ][step - 1]
+                value = {"message_echoes": [part]}
+                post(place, number, value, field="smb_message_echoes")
+        rows.add(
+            repr(
+                place.rows(
+                    "select wa_message_id, origin, content, status, revoked_at"
+                    " from messaging.whatsapp_messages where account_id = %s order by 1",
+                    number.account_id,
+                )
+            )
+        )
+    (row,) = rows
+    assert row.count("'phone_app', {}, 'read'") == 2
+    assert "new" not in row
+
+
+def test_an_edit_that_also_comes_as_itself_is_one_change(place: Place) -> None:
+    edit = theirs("wamid.2", 1, text=None, **NEW)
+    live = message(
+        place.number(), "wamid.2", Person(ANA), SECOND + 1, kind="edit", content=NEW["edit"]
+    )
+    for order in itertools.permutations(("history", "live", "edited")):
+        number = place.number()
+        for step in order:
+            if step == "history":
+                post(place, number, chunk(theirs("wamid.1", 0), edit))
+            elif step == "live":
+                place.post(replace(live, number=number))
+            else:
+                place.post(message(number, "wamid.1", Person(ANA), SECOND))
+        assert place.rows(
+            "select c.wa_change_id, m.wa_message_id from messaging.message_changes as c"
+            " left join messaging.whatsapp_messages as m on m.id = c.message_id"
+            " where c.account_id = %s",
+            number.account_id,
+        ) == [("wamid.2", "wamid.2")]
+        assert place.rows(
+            "select content from messaging.whatsapp_messages"
+            " where account_id = %s and wa_message_id = 'wamid.1'",
+            number.account_id,
+        ) == [({"body": "new"},)]

@@ -354,6 +354,22 @@ def test_a_spammers_conversation_stays_spam(place: Place, number: Number) -> Non
     assert place.one("select status from messaging.whatsapp_conversations") == "spam"
 
 
+@pytest.mark.parametrize("spammer", [A, B], ids=["the older", "the younger"])
+def test_what_is_spam_stays_archived_though_the_other_thread_was_not(
+    place: Place, number: Number, spammer: str
+) -> None:
+    people = two(place, number)
+    archived = place.one(
+        "update messaging.whatsapp_conversations set status = 'spam', archived_at = %s"
+        " where contact_id = %s returning archived_at",
+        *(NOW, contact(place, number, spammer)),
+    )
+    merge(place, number, people)
+    assert place.rows("select status, archived_at from messaging.whatsapp_conversations") == [
+        ("spam", archived)
+    ]
+
+
 def test_three_contacts_end_alike_whichever_are_merged_first(place: Place) -> None:
     for order in itertools.permutations(range(3)):
         number = place.number()
