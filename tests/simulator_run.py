@@ -196,6 +196,17 @@ class Simulator:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["messages"][0]["id"])
 
+    def uploaded(self, content: bytes = b"x", kind: str = "image/png") -> str:
+        """Upload a file as the first number; its id."""
+        answer = self.http.post(
+            f"/v23.0/{FIRST.phone_number_id}/media",
+            headers={"Authorization": f"Bearer {FIRST.access_token}"},
+            data={"messaging_product": "whatsapp"},
+            files={"file": ("a", content, kind)},
+        )
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
     def play(self, person: str, **gesture: Any) -> Json:
         """A person does something towards the first number."""
         document = {"phone_number_id": FIRST.phone_number_id, "type": "text"} | gesture

@@ -9,8 +9,9 @@ from typing import Any
 from local.simulator.archive import Archive
 from local.simulator.config import BusinessNumber, Config
 from local.simulator.faults import FaultBoard, Status
-from local.simulator.graph_checks import Send, unacceptable
+from local.simulator.graph_checks import Send
 from local.simulator.graph_errors import GraphRefusal, status_error
+from local.simulator.graph_shapes import unacceptable
 from local.simulator.journal import Journal
 from local.simulator.limits import Limits
 from local.simulator.media import MediaShelf
@@ -116,13 +117,11 @@ class Exchange:
             raise GraphRefusal(131030)
 
     def _check_media(self, number: BusinessNumber, send: Send) -> None:
-        if not isinstance(send.content, dict) or not send.content.get("id"):
-            return
-        if send.type in ("image", "video", "audio", "document", "sticker"):
-            media = self.media.get(str(send.content["id"]))
+        for path, media_id in _media_of(send):
+            media = self.media.get(media_id)
             if media is None or media.phone_number_id != number.phone_number_id:
                 raise unacceptable(
-                    f"Param {send.type}['id'] is not a valid whatsapp business account media"
+                    f"Param {path}['id'] is not a valid whatsapp business account media"
                     " attachment ID"
                 )
 
@@ -249,3 +248,23 @@ class Exchange:
 
     def _tell(self, message: Message) -> None:
         self.journal.publish("message", self.phone.view(message))
+
+
+def _media_of(send: Send) -> list[tuple[str, str]]:
+    """The uploaded files that a message shows, each with the place of its id."""
+    content = send.content
+    if not isinstance(content, dict):
+        return []
+    if send.type in ("image", "video", "audio", "document", "sticker"):
+        holders = [(send.type, content)]
+    else:
+        cards = (content.get("action") or {}).get("cards") or []
+        headed = [("interactive", content)] if send.type == "interactive" else []
+        headed += [(f"cards[{index}]", card) for index, card in enumerate(cards)]
+        holders = [
+            (f"{path}['header']['{kind}']", part)
+            for path, holder in headed
+            for kind, part in (holder.get("header") or {}).items()
+            if isinstance(part, dict)
+        ]
+    return [(path, str(holder["id"])) for path, holder in holders if holder.get("id")]

@@ -16,8 +16,9 @@ from starlette.routing import Route
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.faults import GraphFault
-from local.simulator.graph_checks import check_send, missing, unacceptable
+from local.simulator.graph_checks import check_send
 from local.simulator.graph_errors import GraphRefusal, unknown_object
+from local.simulator.graph_shapes import missing, unacceptable
 from local.simulator.media import MAX_BYTES, Media, parse_form
 
 Json = dict[str, Any]

@@ -1,7 +1,6 @@
 """What Meta checks before it accepts a message: shapes, limits, required parameters.
 
-Codes: 100 for what is unknown, of the wrong kind or too long; 131008 for what is missing inside a
-message; 131009 for values that cannot be.
+graph_shapes.py has the codes, graph_interactive.py the kinds of interactive messages.
 """
 
 from __future__ import annotations
@@ -11,10 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from local.simulator.graph_errors import GraphRefusal
+from local.simulator.graph_interactive import check_interactive
+from local.simulator.graph_shapes import (
+    Json,
+    file_of,
+    invalid,
+    missing,
+    object_of,
+    only_keys,
+    text_of,
+    unacceptable,
+)
 from local.simulator.people import digits_of
-
-Json = dict[str, Any]
 
 TYPES = (
     "audio",
@@ -60,21 +67,6 @@ class Send:
     callback_data: str | None
 
 
-def missing(name: str) -> GraphRefusal:
-    """131008 for that parameter."""
-    return GraphRefusal(131008, details=f"The parameter {name} is required.")
-
-
-def invalid(details: str) -> GraphRefusal:
-    """131009 with those details."""
-    return GraphRefusal(131009, details=details)
-
-
-def unacceptable(message: str) -> GraphRefusal:
-    """100 in those words."""
-    return GraphRefusal(100, message=f"(#100) {message}", details=message)
-
-
 def check_send(body: Json) -> Send:
     """Read the body of `POST /{phone_number_id}/messages`; raises GraphRefusal."""
     if body.get("messaging_product") != "whatsapp":
@@ -88,7 +80,7 @@ def check_send(body: Json) -> Send:
     if kind not in TYPES:
         choices = ", ".join(TYPES).upper()
         raise unacceptable(f'Param type must be one of {{{choices}}} - got "{kind}".')
-    _only_keys(body, _COMMON | {kind}, "the request")
+    only_keys(body, _COMMON | {kind}, "the request")
     content = body.get(kind)
     if content is None:
         raise missing(kind)
@@ -97,7 +89,7 @@ def check_send(body: Json) -> Send:
     elif not isinstance(content, dict):
         raise unacceptable(f"Param {kind} must be a JSON object.")
     elif kind in _MEDIA_KEYS:
-        _media(kind, content)
+        file_of(content, _MEDIA_KEYS[kind], kind)
     else:
         _CHECKS[kind](content)
     return Send(
@@ -106,7 +98,7 @@ def check_send(body: Json) -> Send:
         type=kind,
         content=content,
         context_id=_context(body, kind),
-        callback_data=_text(body, "biz_opaque_callback_data", 512, required=False),
+        callback_data=text_of(body, "biz_opaque_callback_data", 512, required=False),
     )
 
 
@@ -136,71 +128,16 @@ def _context(body: Json, kind: str) -> str | None:
         raise unacceptable("Param context must be a JSON object.")
     if kind == "reaction":
         raise unacceptable("Param context is not allowed for reaction messages.")
-    return _text(context, "message_id", 512, path="context")
-
-
-def _only_keys(value: Json, allowed: set[str], path: str) -> None:
-    for key in value:
-        if key not in allowed:
-            raise GraphRefusal(100, details=f'Unexpected key "{key}" on {path}.')
-
-
-def _text(
-    parent: Json, key: str, limit: int, *, path: str = "", required: bool = True
-) -> str | None:
-    name = f"{path}['{key}']" if path else key
-    value = parent.get(key)
-    if value is None or value == "":
-        if required:
-            raise missing(name)
-        return None
-    if not isinstance(value, str):
-        raise unacceptable(f"Param {name} must be a string.")
-    if len(value) > limit:
-        raise unacceptable(f"Param {name} must be at most {limit} characters long.")
-    return value
-
-
-def _object(parent: Json, key: str, path: str) -> Json:
-    value = parent.get(key)
-    if value is None:
-        raise missing(f"{path}['{key}']")
-    if not isinstance(value, dict):
-        raise unacceptable(f"Param {path}['{key}'] must be a JSON object.")
-    return value
-
-
-def _list(parent: Json, key: str, path: str, most: int) -> list[Json]:
-    value = parent.get(key)
-    if value is None:
-        raise missing(f"{path}['{key}']")
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise unacceptable(f"Param {path}['{key}'] must be an array of objects.")
-    if not 1 <= len(value) <= most:
-        raise invalid(f"{path}['{key}'] must hold 1 to {most} items.")
-    return value
+    return text_of(context, "message_id", 512, path="context")
 
 
 def _check_text(content: Json) -> None:
-    _only_keys(content, {"body", "preview_url"}, "param text")
-    _text(content, "body", 4096, path="text")
-
-
-def _media(kind: str, content: Json) -> None:
-    _only_keys(content, _MEDIA_KEYS[kind], f"param {kind}")
-    given = [key for key in ("id", "link") if content.get(key)]
-    if not given:
-        raise missing(f"{kind}['id'] or {kind}['link']")
-    if len(given) == 2:
-        raise unacceptable(f"Param {kind} must have either id or link, not both.")
-    link = _text(content, "link", 4096, path=kind, required=False)
-    if link is not None and not re.match(r"https?://[^/\s]", link):
-        raise invalid(f"{kind}['link'] is not a valid http or https address.")
-    _text(content, "caption", 1024, path=kind, required=False)
+    only_keys(content, {"body", "preview_url"}, "param text")
+    text_of(content, "body", 4096, path="text")
 
 
 def _check_location(content: Json) -> None:
-    _only_keys(content, {"latitude", "longitude", "name", "address"}, "param location")
+    only_keys(content, {"latitude", "longitude", "name", "address"}, "param location")
     for key, most in (("latitude", 90), ("longitude", 180)):
         if content.get(key) in (None, ""):
             raise missing(f"location['{key}']")
@@ -216,16 +153,18 @@ def _check_location(content: Json) -> None:
 def _contacts(content: Any) -> None:
     if not isinstance(content, list) or not content:
         raise unacceptable("Param contacts must be an array of objects.")
+    if len(content) > 257:
+        raise invalid("contacts must hold 1 to 257 items.")
     for index, contact in enumerate(content):
         if not isinstance(contact, dict):
             raise unacceptable(f"Param contacts[{index}] must be a JSON object.")
-        name = _object(contact, "name", f"contacts[{index}]")
-        _text(name, "formatted_name", 1024, path=f"contacts[{index}]['name']")
+        name = object_of(contact, "name", f"contacts[{index}]")
+        text_of(name, "formatted_name", 1024, path=f"contacts[{index}]['name']")
 
 
 def _check_reaction(content: Json) -> None:
-    _only_keys(content, {"message_id", "emoji"}, "param reaction")
-    _text(content, "message_id", 512, path="reaction")
+    only_keys(content, {"message_id", "emoji"}, "param reaction")
+    text_of(content, "message_id", 512, path="reaction")
     emoji = content.get("emoji")
     if emoji is None:
         raise missing("reaction['emoji']")
@@ -234,70 +173,10 @@ def _check_reaction(content: Json) -> None:
 
 
 def _check_template(content: Json) -> None:
-    name = _text(content, "name", 512, path="template")
+    name = text_of(content, "name", 512, path="template")
     if not re.fullmatch(r"[a-z0-9_]+", name or ""):
         raise invalid("template['name'] may hold small letters, digits and underscores only.")
-    _text(_object(content, "language", "template"), "code", 20, path="template['language']")
-
-
-def _check_interactive(content: Json) -> None:
-    kind = _text(content, "type", 64, path="interactive")
-    action = _object(content, "action", "interactive")
-    if kind not in ("call_permission_request", "product", "catalog_message"):
-        body = _object(content, "body", "interactive")
-        _text(body, "text", 4096 if kind == "list" else 1024, path="interactive['body']")
-    if "footer" in content:
-        footer = _object(content, "footer", "interactive")
-        _text(footer, "text", 60, path="interactive['footer']")
-    header = content.get("header")
-    if isinstance(header, dict) and header.get("type") == "text":
-        _text(header, "text", 60, path="interactive['header']")
-    if kind == "button":
-        _reply_buttons(action)
-    elif kind == "list":
-        _list_rows(action, header)
-    elif kind == "cta_url":
-        parameters = _object(action, "parameters", "interactive['action']")
-        _text(parameters, "display_text", 20, path="parameters")
-        _text(parameters, "url", 2000, path="parameters")
-
-
-def _reply_buttons(action: Json) -> None:
-    path = "interactive['action']['buttons']"
-    buttons = _list(action, "buttons", "interactive['action']", 3)
-    replies = []
-    for index, button in enumerate(buttons):
-        if button.get("type") != "reply":
-            raise unacceptable(f"Param {path}[{index}]['type'] must be one of {{REPLY}}")
-        reply = _object(button, "reply", f"{path}[{index}]")
-        _text(reply, "id", 256, path=f"{path}[{index}]['reply']")
-        _text(reply, "title", 20, path=f"{path}[{index}]['reply']")
-        if reply["id"] != reply["id"].strip():
-            raise invalid(f"{path}[{index}]['reply']['id'] has leading or trailing spaces.")
-        replies.append(reply)
-    for key in ("id", "title"):
-        if len({reply[key] for reply in replies}) < len(replies):
-            raise invalid(f"{path}: every {key} must be used once.")
-
-
-def _list_rows(action: Json, header: Any) -> None:
-    path = "interactive['action']['sections']"
-    if isinstance(header, dict) and header.get("type") != "text":
-        raise invalid("interactive['header'] of a list must be text.")
-    _text(action, "button", 20, path="interactive['action']")
-    sections = _list(action, "sections", "interactive['action']", 10)
-    ids: list[str] = []
-    for index, section in enumerate(sections):
-        _text(section, "title", 24, path=f"{path}[{index}]", required=len(sections) > 1)
-        for row in _list(section, "rows", f"{path}[{index}]", 10):
-            _text(row, "id", 200, path="row")
-            _text(row, "title", 24, path="row")
-            _text(row, "description", 72, path="row", required=False)
-            ids.append(row["id"])
-    if len(ids) > 10:
-        raise invalid(f"{path}: a list holds at most 10 rows over all sections.")
-    if len(set(ids)) < len(ids):
-        raise invalid(f"{path}: every row id must be used once.")
+    text_of(object_of(content, "language", "template"), "code", 20, path="template['language']")
 
 
 _CHECKS: dict[str, Callable[[Json], None]] = {
@@ -305,5 +184,5 @@ _CHECKS: dict[str, Callable[[Json], None]] = {
     "location": _check_location,
     "reaction": _check_reaction,
     "template": _check_template,
-    "interactive": _check_interactive,
+    "interactive": check_interactive,
 }

@@ -143,6 +143,38 @@ def rows(*sections: int) -> Json:
     }
 
 
+ASKED: Json = {"body": {"text": "Shall we?"}}
+LINK: Json = {"name": "cta_url", "parameters": {"display_text": "Go", "url": "https://a.example"}}
+PLACE: Json = {"type": "location_request_message", **ASKED, "action": {"name": "send_location"}}
+CALL: Json = {"type": "call_permission_request", "action": {"name": "call_permission_request"}}
+
+
+def interactive(content: Json) -> Json:
+    return {"type": "interactive", "interactive": content}
+
+
+def products(*sections: int) -> Json:
+    made = [
+        {"title": f"Section {s}", "product_items": [{"product_retailer_id": "p"}] * count}
+        for s, count in enumerate(sections)
+    ]
+    header = {"type": "text", "text": "Ours"}
+    action = {"catalog_id": "1", "sections": made}
+    return interactive({"type": "product_list", "header": header, **ASKED, "action": action})
+
+
+def cards(count: int, image: Json | None = None) -> Json:
+    header = {"type": "image", "image": image or {"link": "https://a.example/b.jpg"}}
+    card = {"type": "cta_url", "header": header, "action": LINK}
+    made = [{**card, "card_index": n % 10} for n in range(count)]
+    return interactive({"type": "carousel", **ASKED, "action": {"cards": made}})
+
+
+def flow(**parameters: Any) -> Json:
+    given = {"flow_message_version": "3", "flow_cta": "Open", **parameters}
+    return interactive({"type": "flow", **ASKED, "action": {"name": "flow", "parameters": given}})
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -171,6 +203,36 @@ def rows(*sections: int) -> Json:
         (buttons("x" * 21), 100),
         (rows(6, 5), 131009),
         (rows(*[1] * 11), 131009),
+        ({"type": "contacts", "contacts": [{"name": {"formatted_name": "x"}}] * 258}, 131009),
+        (interactive({"type": "seance", "action": {}}), 100),
+        (interactive({"type": "button", "action": {}}), 131008),
+        (interactive({"type": "list", **ASKED, "footer": {"text": "x" * 61}, "action": {}}), 100),
+        (interactive({"type": "product_list", **ASKED, "action": {}}), 131008),
+        (interactive(PLACE | {"header": {"type": "text", "text": "x"}}), 100),
+        (interactive(PLACE | {"footer": {"text": "x"}}), 100),
+        (interactive(PLACE | {"action": {"name": "location"}}), 100),
+        (interactive(CALL | {"action": {"name": "request_call_permission"}}), 100),
+        (products(16, 15), 131009),
+        (products(*[1] * 11), 131009),
+        (cards(1), 131009),
+        (cards(11), 131009),
+        (cards(2, image={"id": "404"}), 100),
+        (
+            interactive(
+                {
+                    "type": "cta_url",
+                    **ASKED,
+                    "header": {"type": "image", "image": {"id": "404"}},
+                    "action": LINK,
+                }
+            ),
+            100,
+        ),
+        (interactive({"type": "cta_url", **ASKED, "action": LINK | {"parameters": {}}}), 131008),
+        (flow(), 131009),
+        (flow(flow_id="1", flow_name="x"), 131009),
+        (flow(flow_id="1", flow_cta="x" * 31), 100),
+        (flow(flow_id="1", mode="secret"), 100),
         ({"type": "template", "template": {"name": "Ready!", "language": {"code": "en"}}}, 131009),
         ({"type": "template", "template": {"name": "ready"}}, 131008),
     ],
@@ -193,6 +255,13 @@ def test_a_bad_message_is_refused_with_metas_code(meta: Simulator, body: Json, c
         {"type": "template", "template": {"name": "ready_1", "language": {"code": "en"}}},
         buttons("a", "b", "c"),
         rows(5, 5),
+        products(15, 15),
+        products(*[3] * 10),
+        cards(2),
+        cards(10),
+        flow(flow_id="1", flow_cta="x" * 30),
+        interactive(PLACE),
+        interactive(CALL),
     ],
 )
 def test_a_message_at_the_limit_is_accepted(meta: Simulator, body: Json) -> None:
