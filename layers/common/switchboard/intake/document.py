@@ -23,6 +23,7 @@ from switchboard.whatsapp.webhook import (
     Payload,
     Reaction,
     Revoke,
+    Sender,
     Status,
     Unsupported,
     context_of,
@@ -54,6 +55,7 @@ def build(
     statuses = []
     events = []
     named = []
+    recipients = []
     for item, account in items:
         if isinstance(item, Message):
             people.add(item)
@@ -62,6 +64,8 @@ def build(
                 named.append({"a": account, "w": item.payload.message_id})
         elif isinstance(item, Status):
             statuses.append(_status(item, account))
+            if item.recipient is not None:
+                recipients += _recipient(len(statuses), statuses[-1], item.recipient)
         else:
             events.append(_event(item, account))
     persons, identifiers, changes, order = people.finish()
@@ -74,6 +78,8 @@ def build(
         document["e"] = events
     if named:
         document["w"] = named
+    if recipients:
+        document["q"] = recipients
     return orjson.dumps(document).decode()
 
 
@@ -149,6 +155,12 @@ def _status(status: Status, account: UUID | None) -> dict[str, Any]:
     if status.callback_data is not None and (ours := message_of(status.callback_data)) is not None:
         document["cb"] = ours
     return document
+
+
+def _recipient(number: int, status: dict[str, Any], recipient: Sender) -> list[dict[str, Any]]:
+    """Return by what ids a status names whom its message went to."""
+    where = {key: status[key] for key in ("a", "w", "cb") if key in status} | {"n": number}
+    return [where | {"k": kind, "v": value} for kind, value in identifiers_of(recipient)]
 
 
 def message_of(callback_data: str) -> str | None:

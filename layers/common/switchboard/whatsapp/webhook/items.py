@@ -11,10 +11,11 @@ from switchboard.whatsapp.webhook.payloads import Payload
 
 
 class Sender(NamedTuple):
-    """Who wrote: at least one of `wa_id` and `user_id` is there, and either may be missing.
+    """Who wrote, or whom we wrote to.
 
-    `wa_id` is a phone number as Meta writes it, 7 to 15 digits; a user name or a business-scoped
-    user id that came in its place is in `user_id`. `username` is without its leading `@`.
+    At least one of `wa_id` and `user_id` is there, and either may be missing. `wa_id` is a phone
+    number as Meta writes it, 7 to 15 digits; a user name or a business-scoped user id that came in
+    its place is in `user_id`. `username` is without its leading `@`.
     (Webhooks, business-scoped user ids: case and punctuation of the ids matter.)
     """
 
@@ -55,6 +56,7 @@ class Status(NamedTuple):
 
     `participant` is the person of a group message and empty otherwise, `callback_data` what we sent
     as biz_opaque_callback_data, `errors` Meta's error objects. `timestamp` is in Unix seconds.
+    `recipient` is the person where Meta names them by several ids, which makes these one person's.
     """
 
     waba_id: str | None
@@ -67,6 +69,7 @@ class Status(NamedTuple):
     callback_data: str | None
     errors: list[dict[str, Any]]
     raw: dict[str, Any]
+    recipient: Sender | None = None
 
 
 class Event(NamedTuple):
