@@ -139,3 +139,10 @@ def keep_upload(
             "now": now,
         },
     )
+
+
+def retire_uploads(connection: Connection, *, limit: int, now: datetime | None) -> int:
+    """Delete up to `limit` uploads of all tenants that Meta has forgotten; return how many."""
+    row = connection.execute(_SQL["retire_uploads"], {"limit": limit, "now": now}).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -54,3 +54,6 @@ on conflict (tenant_id, account_id, sha256, mime_type) do update
 set wa_media_id = excluded.wa_media_id, size_bytes = excluded.size_bytes,
     uploaded_at = excluded.uploaded_at, expires_at = excluded.expires_at
 where u.expires_at < excluded.expires_at
+
+-- name: retire_uploads
+select messaging.retire_uploads(%(limit)s, %(now)s)
