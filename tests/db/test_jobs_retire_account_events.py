@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from switchboard.jobs import retire_account_events
+from switchboard.jobs import _retire, retire_account_events
 from tests.databases import ClonedDatabase
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
@@ -77,7 +77,7 @@ def test_an_event_is_kept_for_180_days_after_it_came(bench: Bench) -> None:
 def test_many_are_forgotten_in_small_transactions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_account_events, "_BATCH", 3)
+    monkeypatch.setattr(_retire, "_BATCH", 3)
     tenants = [tenant_of(bench) for _ in range(3)]
     for n in range(10):
         put(bench, tenants[n % 3], f"{n}", START - timedelta(days=200 + n))
@@ -92,8 +92,8 @@ def test_many_are_forgotten_in_small_transactions(
 def test_a_slice_that_is_over_leaves_the_rest_for_the_next_hour(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_account_events, "_BATCH", 1)
-    monkeypatch.setattr(retire_account_events, "_SLICE_S", 0.0)
+    monkeypatch.setattr(_retire, "_BATCH", 1)
+    monkeypatch.setattr(_retire, "_SLICE_S", 0.0)
     tenant = tenant_of(bench)
     for n in range(2):
         put(bench, tenant, f"{n}", START - timedelta(days=200 - n))

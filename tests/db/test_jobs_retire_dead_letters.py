@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchboard.jobs import retire_dead_letters
+from switchboard.jobs import _retire, retire_dead_letters
 from switchboard.kernel.settings import Settings
 from tests.databases import ClonedDatabase
 from tests.db.jobs_at_hand import START, opened
@@ -63,7 +63,7 @@ def test_each_kind_of_letter_has_its_own_end_in_every_tenant(bench: Bench) -> No
 def test_many_are_forgotten_in_small_transactions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_dead_letters, "_BATCH", 3)
+    monkeypatch.setattr(_retire, "_BATCH", 3)
     tenants = [bench.jobs.tenant() for _ in range(3)]
     for n in range(10):
         put(bench, tenants[n % 3], f"{n}", START - timedelta(days=200 + n), None)

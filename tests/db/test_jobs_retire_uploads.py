@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
-from switchboard.jobs import retire_uploads
+from switchboard.jobs import _retire, retire_uploads
 from switchboard.kernel.db import Connection
 from switchboard.store import media
 from tests.databases import ClonedDatabase
@@ -80,7 +80,7 @@ def test_an_upload_is_forgotten_when_meta_has_forgotten_it(bench: Bench) -> None
 def test_many_are_forgotten_in_small_transactions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_uploads, "_BATCH", 3)
+    monkeypatch.setattr(_retire, "_BATCH", 3)
     places = [number(bench) for _ in range(3)]
     for n in range(10):
         keep(bench.jobs.everything, places[n % 3], f"{n}", START - timedelta(days=31 + n))
@@ -95,8 +95,8 @@ def test_many_are_forgotten_in_small_transactions(
 def test_a_slice_that_is_over_leaves_the_rest_for_the_next_hour(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_uploads, "_BATCH", 1)
-    monkeypatch.setattr(retire_uploads, "_SLICE_S", 0.0)
+    monkeypatch.setattr(_retire, "_BATCH", 1)
+    monkeypatch.setattr(_retire, "_SLICE_S", 0.0)
     place = number(bench)
     for n in range(2):
         keep(bench.jobs.everything, place, f"{n}", START - timedelta(days=40 - n))
