@@ -207,6 +207,11 @@ class Simulator:
         answer.raise_for_status()
         return str(answer.json()["id"])
 
+    def upload_files_of(self, body: Json) -> None:
+        """Put ids of uploaded files into a payload file's body, itself or in its headers."""
+        for holder in _files_in(body[body["type"]]):
+            holder["id"] = self.uploaded()
+
     def play(self, person: str, **gesture: Any) -> Json:
         """A person does something towards the first number."""
         document = {"phone_number_id": FIRST.phone_number_id, "type": "text"} | gesture
@@ -227,6 +232,18 @@ class Simulator:
         answer = self.http.post("/simulator/webhooks/flush").json()
         assert answer["done"]
         return int(answer["pending"])
+
+
+def _files_in(node: Any) -> Iterator[Json]:
+    if isinstance(node, list):
+        for part in node:
+            yield from _files_in(part)
+    elif isinstance(node, dict):
+        # The payload files' own ids of media, not those of buttons and rows.
+        if str(node.get("id", "")).startswith("7701"):
+            yield node
+        for part in node.values():
+            yield from _files_in(part)
 
 
 @contextmanager

@@ -7,6 +7,8 @@
     {"type": "reaction", "message_id": <message id>, "emoji": "👍"}       an empty emoji removes it
     {"type": "image", "data": <base64>, "mime_type": "image/png", "caption"?, "reply_to"?}
     {"type": "image", "media_id": <id stored before>, "caption"?, "reply_to"?}
+    {"type": "call_permission", "response": "accept", "is_permanent"?: true, "reply_to"?}
+    {"type": "contact", "phone"?, "reply_to"?}    shares the person's number, as was asked for
     {"type": "raw", "as": "sticker", "content": {…}, "reply_to"?}   anything else Meta may send
 
 Each also carries "phone_number_id": the business number it goes to.
@@ -27,6 +29,8 @@ from local.simulator.people import Person
 from local.simulator.phone import Message
 
 Json = dict[str, Any]
+
+PERMISSION_SECONDS = 7 * 24 * 3600
 
 
 class Impossible(ValueError):
@@ -89,6 +93,21 @@ class SendImage(_Gesture):
     caption: str | None = None
 
 
+class AnswerCallRequest(_Gesture):
+    """Allow or refuse calls; without reply_to, the newest request."""
+
+    type: Literal["call_permission"]
+    response: Literal["accept", "reject"]
+    is_permanent: bool = False
+
+
+class ShareContact(_Gesture):
+    """Share one's own number; without reply_to, as the newest request asks."""
+
+    type: Literal["contact"]
+    phone: str | None = None
+
+
 class SendRaw(_Gesture):
     """Send a message of any type with Meta's object for it."""
 
@@ -98,7 +117,15 @@ class SendRaw(_Gesture):
 
 
 Gesture = Annotated[
-    WriteText | TapButton | ChooseRow | ShareLocation | React | SendImage | SendRaw,
+    WriteText
+    | TapButton
+    | ChooseRow
+    | ShareLocation
+    | React
+    | SendImage
+    | AnswerCallRequest
+    | ShareContact
+    | SendRaw,
     Field(discriminator="type"),
 ]
 GESTURE: TypeAdapter[Gesture] = TypeAdapter(Gesture)
@@ -137,9 +164,52 @@ def perform(
             kind = "image"
             content = {"id": media.id, "mime_type": media.mime_type, "sha256": media.sha256}
             content |= {"caption": gesture.caption} if gesture.caption else {}
+        case AnswerCallRequest():
+            quoted_id = _asked(exchange, person, number, gesture, "call_permission_request").id
+            kind = "interactive"
+            content = {
+                "type": "call_permission_reply",
+                "call_permission_reply": _permission(gesture, exchange.clock()),
+            }
+        case ShareContact():
+            quoted_id = _asked(exchange, person, number, gesture, "request_contact_info").id
+            kind, content = "contacts", {"items": [_own_card(person, gesture)]}
         case SendRaw():
             kind, content = gesture.word, gesture.content
     return exchange.write(person, number, kind=kind, content=content, quoted_id=quoted_id)
+
+
+def _permission(gesture: AnswerCallRequest, now: float) -> Json:
+    """Meta's object; only a temporary permission ends."""
+    answer: Json = {"response": gesture.response, "response_source": "user_action"}
+    if gesture.response == "accept":
+        answer["is_permanent"] = gesture.is_permanent
+        if not gesture.is_permanent:
+            answer["expiration_timestamp"] = str(int(now) + PERMISSION_SECONDS)
+    return answer
+
+
+def _own_card(person: Person, gesture: ShareContact) -> Json:
+    """Meta's contact for a number that was asked for: the number alone."""
+    phone = gesture.phone or person.phone
+    if phone is None:
+        raise Impossible(f"{person.name} has no number to share: give one as phone")
+    shared = {"phone": phone, "type": "CELL"} | ({"wa_id": person.wa_id} if person.wa_id else {})
+    return {"origin": "contact_request", "phones": [shared]}
+
+
+def _asked(
+    exchange: Exchange,
+    person: Person,
+    number: BusinessNumber,
+    gesture: AnswerCallRequest | ShareContact,
+    kind: str,
+) -> Message:
+    for message in reversed(exchange.phone.chat((person.id, number.phone_number_id))):
+        asks = message.author == "business" and message.type == "interactive"
+        if asks and gesture.reply_to in (None, message.id) and message.content["type"] == kind:
+            return message
+    raise Impossible(f"no message of this chat is a {kind}")
 
 
 def options(message: Message) -> list[tuple[str, Json]]:
@@ -148,6 +218,9 @@ def options(message: Message) -> list[tuple[str, Json]]:
         return []
     action = message.content.get("action") or {}
     buttons = [b.get("reply") or {} for b in action.get("buttons") or []]
+    for card in action.get("cards") or []:
+        quick = (card.get("action") or {}).get("buttons") or []
+        buttons += [b.get("quick_reply") or {} for b in quick]
     rows = [row for section in action.get("sections") or [] for row in section.get("rows") or []]
     offered = [("button", {"id": b.get("id"), "title": b.get("title")}) for b in buttons]
     for row in rows:

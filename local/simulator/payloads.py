@@ -56,7 +56,8 @@ def inbound(number: BusinessNumber, person: Person, message: Message) -> Update:
     content = dict(message.content)
     if message.type == "reaction" and not content.get("emoji"):
         content.pop("emoji", None)  # a removal comes without the key
-    item[message.type] = content
+    # The phone keeps objects; Meta's contacts are a list.
+    item[message.type] = content.get("items", content)
     return Update(
         id=secrets.token_hex(8),
         phone_number_id=number.phone_number_id,

@@ -56,29 +56,47 @@ class Chat:
     typing_until: float = 0.0
 
 
+_FILES = {
+    "image": ("📷", "Photo"),
+    "video": ("🎞️", "Video"),
+    "audio": ("🎵", "Audio"),
+    "document": ("📄", "Document"),
+}
+
+
 def preview(kind: str, content: Json) -> str:
     """A message in a line of text, as chat lists and quotes show it."""
     match kind:
         case "text":
             return str(content.get("body", ""))
         case "interactive":
-            kind = str(content.get("type", ""))
-            reply = content.get(kind)
-            if isinstance(reply, dict) and "title" in reply:
-                return str(reply["title"])
-            return str((content.get("body") or {}).get("text", kind))
+            return _asked_or_answered(content)
         case "button":
             return str(content.get("text", ""))
         case "location":
             return f"📍 {content.get('name') or 'Location'}"
-        case "image":
-            return f"📷 {content.get('caption') or 'Photo'}"
+        case "contacts":
+            (card, *_) = content.get("items") or [{}]
+            return f"👤 {(card.get('name') or {}).get('formatted_name') or 'Number shared'}"
         case "reaction":
             return str(content.get("emoji") or "reaction removed")
         case "template":
             return f"Template {content.get('name', '')}"
+        case _ if kind in _FILES:
+            sign, word = _FILES[kind]
+            return f"{sign} {content.get('caption') or content.get('filename') or word}"
         case _:
             return kind.capitalize()
+
+
+def _asked_or_answered(content: Json) -> str:
+    kind = str(content.get("type", ""))
+    reply = content.get(kind)
+    if isinstance(reply, dict) and "title" in reply:
+        return str(reply["title"])
+    if isinstance(reply, dict) and kind == "call_permission_reply":
+        return f"📞 Calls: {reply.get('response', '')}"
+    return str((content.get("body") or {}).get("text", kind.replace("_", " ")))
 
 
 class Phone:

@@ -55,23 +55,10 @@ def text_to(recipient: str) -> Json:
     }
 
 
-def files_in(node: Any) -> Iterator[Json]:
-    """Every uploaded file that a message shows, itself or in a header."""
-    if isinstance(node, list):
-        for part in node:
-            yield from files_in(part)
-    elif isinstance(node, dict):
-        if str(node.get("id", "")).startswith("7701"):
-            yield node
-        for part in node.values():
-            yield from files_in(part)
-
-
 @pytest.mark.parametrize("file", OUTBOUND, ids=lambda file: str(file.stem))
 def test_every_body_we_send_is_accepted(meta: Simulator, client: GraphClient, file: Path) -> None:
     body = json.loads(file.read_text())
-    for holder in files_in(body[body["type"]]):
-        holder["id"] = meta.uploaded()
+    meta.upload_files_of(body)
     outcome = client.send(FIRST.phone_number_id, FIRST.access_token, body)
     if file.stem in UNHEARD_OF:
         assert isinstance(outcome, Rejected)

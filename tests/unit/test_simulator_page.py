@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +149,119 @@ def test_a_row_is_chosen_from_a_list(meta: Simulator, page: Page) -> None:
     expect(last(page, "person")).to_contain_text("Candles")
     wait_until(meta.backend.messages)
     assert meta.backend.messages()[0]["interactive"]["list_reply"] == row
+
+
+OUTBOUND = Path(__file__).resolve().parents[1] / "payloads" / "outbound"
+#: What of each message a person reads on the phone.
+SHOWN: dict[str, list[str]] = {
+    "image": ["La taza azul"],
+    "video": ["Video", "Así se esmalta una taza"],
+    "video_link_reply": ["https://img.example/t/torno.mp4"],
+    "audio": ["Audio"],
+    "audio_voice_note": ["https://img.example/t/saludo.ogg"],
+    "document": ["factura-añil-10.pdf", "Su factura de octubre"],
+    "sticker_link_reply": ["https://img.example/t/gracias.webp"],
+    "location": ["Taller Añil", "Calle de los Alfareros 9"],
+    "contacts": ["Dra. Lía M. Quiroga", "+52 1 55 5010 0399", "Maestra, Taller Añil", "Beto"],
+    "interactive_button": ["¿Confirmamos su clase", "Taller Añil", "Sí, confirmo", "Cancelar"],
+    "interactive_button_reply": ["precios.pdf", "Apartar"],
+    "interactive_button_text_header": ["Su pedido", "Número 118", "🎁 Envolver"],
+    "interactive_list": ["Clases de noviembre", "Elija un horario", "Cupo", "Ver horarios"],
+    "interactive_cta_url": ["Video", "El horno, en directo", "Mirar el horno"],
+    "interactive_location_request_message": ["¿A dónde enviamos su taza?", "Send location"],
+    "interactive_call_permission_request": ["por su pedido 118?", "Always allow calls"],
+    "interactive_call_permission_request_bare": ["May we call you?", "Do not allow calls"],
+    "interactive_voice_call": ["Llámenos cuando guste", "Llamar al taller"],
+    "interactive_voice_call_bare": ["Llámenos", "Call now"],
+    "interactive_product": ["taza-azul-300", "Hecha a mano", "View"],
+    "interactive_product_list": [
+        "Para su cocina",
+        "Tazas",
+        "taza-verde-300",
+        "Platos",
+        "View items",
+    ],
+    "interactive_catalog_message": ["Todo lo que hacemos", "plato-22", "View catalog"],
+    "interactive_flow": ["Inscripción", "Son tres preguntas", "Inscribirme"],
+    "interactive_address_message": ["Where shall we send your cup?", "Provide address"],
+    "interactive_request_contact_info": ["¿A qué número le llamamos?", "Share my number"],
+    "interactive_carousel": ["Tres piezas", "300 ml", "Ver la taza", "Ver el plato"],
+    "interactive_carousel_quick_replies": ["¿Cuál le gusta?", "Pieza 1", "Me gusta"],
+    "interactive_carousel_products": ["Del catálogo", "taza-azul-300", "plato-22"],
+    "interactive_order_details": ["2 × Xícara azul", "100.00 BRL", "Correio", "210.00 BRL"],
+    "interactive_order_details_short": ["order-119", "50.00 BRL", "Review and pay"],
+    "interactive_order_status": ["Seu pedido saiu", "shipped", "Correio, dois dias"],
+}
+
+
+def test_every_kind_of_message_can_be_read(meta: Simulator, page: Page) -> None:
+    meta.faults(pair_limit=False)
+    for name, words in SHOWN.items():
+        body = json.loads((OUTBOUND / f"{name}.json").read_bytes())
+        meta.upload_files_of(body)
+        content = {key: body[key] for key in ("type", body["type"])}
+        wamid = meta.sent(body=content)
+        line = page.locator(f'.line[data-id="{wamid}"]')
+        for word in words:
+            expect(line).to_contain_text(word)
+        # Nothing is left to be read as JSON, and nothing pushes the phone aside.
+        expect(line.locator("pre")).to_have_count(0)
+    assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    chat = page.locator("#chat")
+    assert chat.evaluate("chat => chat.scrollWidth <= chat.clientWidth")
+
+
+def test_a_request_to_call_is_answered_and_answered_again(meta: Simulator, page: Page) -> None:
+    content = {"type": "call_permission_request", "action": {"name": "call_permission_request"}}
+    wamid = meta.sent(body={"type": "interactive", "interactive": content})
+    for label, shown in (
+        ("Allow calls for a week", "Calls allowed for a week"),
+        ("Do not allow calls", "Calls not allowed"),
+        ("Always allow calls", "Calls always allowed"),
+    ):
+        page.get_by_role("button", name=label).click()
+        expect(last(page, "person")).to_contain_text(shown)
+        expect(page.locator("button.choice.chosen")).to_have_text(label)
+    wait_until(lambda: len(meta.backend.messages()) == 3)
+    replies = [message["interactive"] for message in meta.backend.messages()]
+    assert [each["call_permission_reply"]["response"] for each in replies] == [
+        "accept",
+        "reject",
+        "accept",
+    ]
+    assert {message["context"]["id"] for message in meta.backend.messages()} == {wamid}
+
+
+def test_a_place_and_a_number_are_shared_when_asked_for(meta: Simulator, page: Page) -> None:
+    asked = {
+        "location_request_message": "send_location",
+        "request_contact_info": "request_contact_info",
+    }
+    for kind, name in asked.items():
+        content = {"type": kind, "body": {"text": "Please"}, "action": {"name": name}}
+        meta.sent(body={"type": "interactive", "interactive": content})
+    page.get_by_role("button", name="Send location").click()
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_role("button", name="Share my number").click()
+    expect(last(page, "person")).to_contain_text("+525550001234")
+    expect(page.get_by_role("button", name="Share my number")).to_be_disabled()
+    wait_until(lambda: len(meta.backend.messages()) == 2)
+    place, number = meta.backend.messages()
+    assert place["type"] == "location"
+    assert number["contacts"][0]["origin"] == "contact_request"
+    assert place["context"]["id"] != number["context"]["id"]
+
+
+def test_a_button_of_a_card_is_tapped_once(meta: Simulator, page: Page) -> None:
+    body = json.loads((OUTBOUND / "interactive_carousel_quick_replies.json").read_bytes())
+    meta.sent(body={key: body[key] for key in ("type", "interactive")})
+    choices = page.locator("button.choice")
+    choices.nth(1).click()
+    expect(last(page, "person")).to_contain_text("Me gusta")
+    expect(page.locator("button.choice.chosen")).to_have_count(1)
+    expect(choices.first).to_be_disabled()
+    wait_until(meta.backend.messages)
+    assert meta.backend.messages()[0]["interactive"]["button_reply"]["id"] == "like-1"
 
 
 def test_a_location_and_a_picture_are_shared(meta: Simulator, page: Page) -> None:

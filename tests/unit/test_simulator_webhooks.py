@@ -319,10 +319,76 @@ def test_every_gesture_has_metas_shape(meta: Simulator) -> None:
     assert sticker["sticker"] == {"id": "9", "animated": False}
 
 
+def interactive(kind: str, **content: Any) -> dict[str, Any]:
+    return {"type": "interactive", "interactive": {"type": kind, **content}}
+
+
+def test_a_request_to_call_is_allowed_for_a_week_or_for_good_or_refused(meta: Simulator) -> None:
+    asked = interactive("call_permission_request", action={"name": "call_permission_request"})
+    first, second = meta.sent(body=asked), meta.sent(body=asked)
+    meta.play("ana", type="call_permission", response="accept", reply_to=first)
+    meta.play("ana", type="call_permission", response="accept", is_permanent=True)
+    meta.play("ana", type="call_permission", response="reject")
+    meta.flush()
+    replies = meta.backend.messages()
+    assert [reply["context"]["id"] for reply in replies] == [first, second, second]
+    ends = str(int(meta.clock()) + 7 * 86_400)
+    by_hand = {"response_source": "user_action"}
+    assert [reply["interactive"]["call_permission_reply"] for reply in replies] == [
+        {"response": "accept", "is_permanent": False, "expiration_timestamp": ends, **by_hand},
+        {"response": "accept", "is_permanent": True, **by_hand},
+        {"response": "reject", **by_hand},
+    ]
+    assert meta.shown("ana")[-1]["preview"] == "📞 Calls: reject"
+
+
+def test_a_number_is_shared_when_it_is_asked_for(meta: Simulator) -> None:
+    asked = interactive(
+        "request_contact_info",
+        body={"text": "Your number?"},
+        action={"name": "request_contact_info"},
+    )
+    wamid = meta.sent(body=asked)
+    meta.play("ana", type="contact")
+    meta.flush()
+    (shared,) = meta.backend.messages()
+    assert shared["context"]["id"] == wamid
+    assert shared["contacts"] == [
+        {
+            "origin": "contact_request",
+            "phones": [{"phone": "+525550001234", "type": "CELL", "wa_id": "5215550001234"}],
+        }
+    ]
+    assert meta.shown("ana")[-1]["preview"] == "👤 Number shared"
+
+
+def test_a_button_of_a_card_is_tapped(meta: Simulator) -> None:
+    def card(index: int) -> dict[str, Any]:
+        reply = {"id": f"like-{index}", "title": "I like it"}
+        return {
+            "card_index": index,
+            "type": "cta_url",
+            "header": {"type": "image", "image": {"link": "https://a.example/b.jpg"}},
+            "action": {"buttons": [{"type": "quick_reply", "quick_reply": reply}]},
+        }
+
+    wamid = meta.sent(
+        body=interactive("carousel", body={"text": "Which?"}, action={"cards": [card(0), card(1)]})
+    )
+    meta.play("ana", type="button", button_id="like-1")
+    meta.flush()
+    (tapped,) = meta.backend.messages()
+    assert tapped["context"]["id"] == wamid
+    assert tapped["interactive"]["button_reply"] == {"id": "like-1", "title": "I like it"}
+
+
 @pytest.mark.parametrize(
     ("contact", "document", "status"),
     [
         ("ana", {"type": "button", "button_id": "nowhere"}, 422),
+        ("ana", {"type": "call_permission", "response": "accept"}, 422),
+        ("ana", {"type": "call_permission", "response": "perhaps"}, 422),
+        ("ana", {"type": "contact"}, 422),
         ("ana", {"type": "image", "data": "%%%"}, 422),
         ("ana", {"type": "image"}, 422),
         ("ana", {"type": "text", "text": ""}, 422),

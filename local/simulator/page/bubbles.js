@@ -1,6 +1,8 @@
 // One message as a bubble of the chat.
 
+import { cards, file, paragraph, picture, place, sound } from "./content.js";
 import { h, icon, timeOf } from "./dom.js";
+import { choices, interactive } from "./interactive.js";
 
 export const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 
@@ -12,50 +14,6 @@ const TICKS = {
   failed: ["cross", "failed"],
 };
 
-/** WhatsApp's *bold* _italic_ ~struck~ and links, as nodes. */
-function formatted(text) {
-  const marks = { "*": "strong", _: "em", "~": "s" };
-  const parts = text.split(/(\*[^*\n]+\*|_[^_\n]+_|~[^~\n]+~|https?:\/\/[^\s]+)/g);
-  return parts.map((part) => {
-    if (/^https?:/.test(part)) return h("a", { href: part, target: "_blank", rel: "noreferrer noopener" }, part);
-    const tag = part.length > 2 && part.at(0) === part.at(-1) && marks[part[0]];
-    return tag ? h(tag, {}, part.slice(1, -1)) : part;
-  });
-}
-
-const paragraph = (text, name) => text && h("p", { class: name }, formatted(String(text)));
-
-function picture(content) {
-  const own = content.link?.startsWith(`${location.origin}/`) ? content.link : undefined;
-  const source = content.id ? `/simulator/media/${encodeURIComponent(content.id)}` : own;
-  const shown = source
-    ? h("img", { src: source, alt: content.caption || "Picture", loading: "lazy", class: "photo" })
-    : h("a", { class: "card", href: content.link ?? "#", target: "_blank", rel: "noreferrer noopener" }, icon("image"), h("span", {}, content.link ?? "Picture"));
-  return [shown, paragraph(content.caption, "caption")];
-}
-
-function place(content) {
-  const where = `${Number(content.latitude).toFixed(5)}, ${Number(content.longitude).toFixed(5)}`;
-  return [
-    h("div", { class: "map", "aria-hidden": "true" }, icon("pin")),
-    h("p", { class: "caption" }, h("b", {}, content.name || "Location"), h("small", {}, content.address || where)),
-  ];
-}
-
-function header(part) {
-  if (!part) return null;
-  if (part.type === "text") return h("p", { class: "headline" }, part.text ?? "");
-  return part.type === "image" ? picture(part.image ?? {}) : h("p", { class: "headline" }, part.type);
-}
-
-function interactive(content) {
-  if (content.button_reply || content.list_reply) {
-    const reply = content.button_reply ?? content.list_reply;
-    return [paragraph(reply.title), reply.description && h("small", {}, reply.description)];
-  }
-  return [header(content.header), paragraph(content.body?.text), paragraph(content.footer?.text, "footer")];
-}
-
 function template(content) {
   const values = (content.components ?? []).flatMap((part) => part.parameters ?? []);
   const texts = values.map((value) => value.text ?? value.payload ?? value.type).join(" · ");
@@ -66,40 +24,22 @@ function template(content) {
   ];
 }
 
-function body(message) {
+function body(message, acts) {
   const { type, content } = message;
   switch (type) {
     case "text": return paragraph(content.body);
     case "button": return paragraph(content.text);
     case "image":
     case "sticker": return picture(content);
+    case "video": return [file(content, "video", "Video"), paragraph(content.caption, "caption")];
+    case "document": return [file(content, "file", "Document"), paragraph(content.caption, "caption")];
+    case "audio": return sound(content);
+    case "contacts": return cards(content.items ?? []);
     case "location": return place(content);
-    case "interactive": return interactive(content);
+    case "interactive": return interactive(message, acts);
     case "template": return template(content);
     default: return [h("p", { class: "headline" }, type), h("pre", {}, JSON.stringify(content, null, 1))];
   }
-}
-
-/** The choices an interactive message of the business offers below its bubble. */
-function choices(message, acts) {
-  if (message.author !== "business" || message.type !== "interactive") return null;
-  const { type, action = {} } = message.content;
-  const answered = acts.answerTo(message);
-  const choice = (label, act, { name, used = false, chosen = false } = {}) =>
-    h("button", { type: "button", disabled: used, class: chosen ? "choice chosen" : "choice", on: { click: act } }, name && icon(name), label);
-  if (type === "button") {
-    return (action.buttons ?? []).map(({ reply = {} }) =>
-      choice(reply.title, () => acts.send({ type: "button", button_id: reply.id, reply_to: message.id }), {
-        name: "reply", used: answered !== undefined, chosen: answered === reply.id,
-      }));
-  }
-  if (type === "list") return choice(action.button, () => acts.openList(message), { name: "list" });
-  if (type === "location_request_message") return choice("Send location", () => acts.openPlace(message.id), { name: "pin" });
-  if (type === "cta_url") {
-    const { display_text: label, url } = action.parameters ?? {};
-    return /^https?:/.test(url ?? "") ? h("a", { class: "choice", href: url, target: "_blank", rel: "noreferrer noopener" }, icon("link"), label) : null;
-  }
-  return null;
 }
 
 function ticks(message) {
@@ -141,7 +81,7 @@ function tools(message, acts) {
 
 /**
  * A list item for the chat. `acts`: send(gesture), quote(message), jump(id), openList(message),
- * openPlace(id), answerTo(message) -> id of the button already tapped, businessName().
+ * openPlace(id), answerTo(message) -> what the person answered it with (a button's id), businessName().
  */
 export function bubble(message, acts) {
   const failed = message.state === "failed";
@@ -149,7 +89,7 @@ export function bubble(message, acts) {
   return h("li", { class: `line ${message.author}${failed ? " lost" : ""}`, data: { id: message.id, state: message.state, type: message.type } },
     h("article", { class: `bubble kind-${message.type}`, tabIndex: 0, "aria-label": `${mine ? "You" : acts.businessName()}, ${timeOf(message.at)}` },
       quote(message, acts),
-      h("div", { class: "content" }, body(message)),
+      h("div", { class: "content" }, body(message, acts)),
       failed ? h("p", { class: "why" }, `Never arrived: ${message.error?.title ?? "failed"} (${message.error?.code ?? "?"})`) : null,
       h("footer", {}, h("time", {}, timeOf(message.at)), ticks(message)),
       reactions(message)),

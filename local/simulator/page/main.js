@@ -54,10 +54,16 @@ const acts = {
     line.querySelector(".bubble").focus({ preventScroll: true });
   },
   answerTo(message) {
+    let last;
     for (const other of messages.values()) {
-      if (other.quoted_id === message.id && other.content.button_reply) return other.content.button_reply.id;
+      if (other.quoted_id !== message.id || other.author !== "person") continue;
+      const { button_reply: tapped, call_permission_reply: calls } = other.content;
+      if (tapped) return tapped.id;
+      if (other.type === "contacts") return "contact";
+      // A person may think again about calls: the last word counts.
+      if (calls) last = calls.is_permanent ? "always" : calls.response;
     }
-    return undefined;
+    return last;
   },
   openList: (message) => picker.chooseRow(message),
   openPlace: (replyTo) => picker.choosePlace(replyTo),
