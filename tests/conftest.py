@@ -6,6 +6,7 @@ started when first asked for, one per test worker, and gone with the run (even o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -23,6 +24,11 @@ from tests.databases import ClonedDatabase, cloned, make_template
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.register_profile("fuzz", database=None, deadline=None, print_blob=True)
 settings.load_profile("fuzz" if "FUZZ" in os.environ else "suite")
+
+
+_PREFIX = "switchboard-test-"
+#: Bytes that a worker's databases may need.
+_ROOM = 2 * 1024**3
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +91,25 @@ def durable_database(
         yield database
 
 
+def _memory() -> str | None:
+    """Return a folder in memory where there is one with room, for what need not last.
+
+    A clone is some 1,000 small files: on a slow disk they take a second, in memory a tenth.
+    """
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or not os.access(shared, os.W_OK):
+        return None
+    for left in shared.glob(f"{_PREFIX}*"):
+        # A run that was killed could not tidy up, and memory is no disk.
+        with contextlib.suppress(OSError, ValueError):
+            server = int((left / "postgres" / "postmaster.pid").read_text().split()[0])
+            if not Path(f"/proc/{server}").exists():
+                shutil.rmtree(left, ignore_errors=True)
+    return str(shared) if shutil.disk_usage(shared).free > _ROOM else None
+
+
 def _server(guardian: Guardian, *, durable: bool) -> Iterator[PostgresServer]:
-    folder = Path(tempfile.mkdtemp(prefix="switchboard-test-"))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=None if durable else _memory()))
     # As root without user namespaces Postgres runs as another user, who must get through.
     folder.chmod(0o711)
     server = PostgresServer(

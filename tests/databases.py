@@ -67,7 +67,8 @@ def cloned(server: PostgresServer, template: str = "template1") -> Iterator[Clon
 def _create(server: PostgresServer, name: str, *, template: str) -> None:
     _run(
         server,
-        sql.SQL("create database {} template {} owner owner").format(
+        # file_copy: nothing of a test's database need survive a crash, so nothing of it is logged.
+        sql.SQL("create database {} template {} owner owner strategy file_copy").format(
             sql.Identifier(name), sql.Identifier(template)
         ),
     )
