@@ -510,7 +510,7 @@ def paths_in(node: Any) -> list[list[Any]]:
 @given(
     name=st.sampled_from(sorted(CASES)),
     where=st.integers(0, 10_000),
-    wrong=JSON,
+    wrong=JSON | st.sampled_from(["mi-clave", "mi-clave-" * 600, ["mi-clave"], {"x": "mi-clave"}]),
     key=st.sampled_from(["text", "type", "id", "más"]) | st.none(),
 )
 def test_a_message_with_anything_anywhere_is_sent_as_it_is_or_refused_with_its_field(
@@ -530,6 +530,8 @@ def test_a_message_with_anything_anywhere_is_sent_as_it_is_or_refused_with_its_f
         checked = read(message)
     except InvalidMessage as refusal:
         fields = [refusal.field, *(one["field"] for one in refusal.extra.get("errors", ()))]
+        # What a person wrote belongs into no error and no log.
+        assert "mi-clave" not in f"{refusal} {refusal.detail} {refusal.extra}"  # noqa: PT017
     else:
         fields = ["message"]
         assert read(checked.body()).body() == checked.body()

@@ -345,13 +345,13 @@ def test_the_last_that_fits_passes_and_one_more_is_refused_with_the_limit(
             "voice_call",
             put("action.parameters.ttl_minutes", 0),
             "action.parameters.ttl_minutes",
-            None,
+            "is below 1",
         ),
         (
             "voice_call",
             put("action.parameters.ttl_minutes", 43_201),
             "action.parameters.ttl_minutes",
-            None,
+            "is above 43200",
         ),
         ("carousel", put("action.cards.0.card_index", 10), "action.cards.0.card_index", None),
         (

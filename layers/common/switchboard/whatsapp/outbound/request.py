@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -73,6 +74,7 @@ def read(message: Any) -> Message:
     return checked
 
 
+@lru_cache(maxsize=64)  # words of tomorrow are the caller's: not all of them are kept
 def model_of(word: str) -> type[CheckedMessage] | None:
     """Return the model of a type (`text`) or of a kind of interactive message (`interactive.list`).
 
@@ -166,6 +168,10 @@ def _fault(word: str, message: Any, fault: ErrorDetails) -> dict[str, Any]:
             least, length = told["min_length"], told["actual_length"]
             detail = f"{field} has {length} items, at least {least} must be there"
             return {"field": field, "detail": detail}
+        case "less_than_equal" | "greater_than_equal":
+            limit = told.get("le", told.get("ge"))
+            side = "above" if "le" in told else "below"
+            return {"field": field, "detail": f"{field} is {side} {limit}", "limit": limit}
         case "union_tag_invalid":
             # pydantic's own words repeat the input.
             detail = f"{field}.type is none of {told['expected_tags']}"
