@@ -12,7 +12,7 @@ To add a message type:
 from __future__ import annotations
 
 from switchboard.whatsapp.errors import InvalidMessage
-from switchboard.whatsapp.outbound._base import CheckedMessage, Context, Reply
+from switchboard.whatsapp.outbound._base import CheckedMessage, Context, DoubtfulMessage, Reply
 from switchboard.whatsapp.outbound.request import Message, read, request_body
 from switchboard.whatsapp.outbound.unchecked import UncheckedMessage
 
@@ -20,6 +20,7 @@ from switchboard.whatsapp.outbound.unchecked import UncheckedMessage
 __all__ = [
     "CheckedMessage",
     "Context",
+    "DoubtfulMessage",
     "InvalidMessage",
     "Message",
     "Reply",

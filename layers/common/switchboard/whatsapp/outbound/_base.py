@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field
 
 Word = Annotated[str, Field(min_length=1, max_length=1_000)]
 """An id or a hash: Meta states no limit, an index does."""
@@ -29,15 +30,10 @@ class CheckedMessage(Part):
     `recipient_identity_key_hash` makes Meta deliver only while the recipient's identity stays.
     """
 
+    warnings: ClassVar[tuple[str, ...]] = ()
+
     type: str
     recipient_identity_key_hash: Word | None = None
-
-    _warnings: tuple[str, ...] = PrivateAttr(default=())
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What Meta may refuse although one of its sources allows it; found by `read` alone."""
-        return self._warnings
 
     def body(self) -> dict[str, Any]:
         """Return Meta's keys of the message; what was not given is not sent."""
@@ -48,3 +44,20 @@ class Reply(CheckedMessage):
     """A message that may answer another one."""
 
     context: Context | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtfulMessage:
+    """A message that one of Meta's sources allows and another, or a way of counting, does not."""
+
+    message: CheckedMessage
+    warnings: tuple[str, ...]
+
+    @property
+    def type(self) -> str:
+        """Meta's type."""
+        return self.message.type
+
+    def body(self) -> dict[str, Any]:
+        """Return Meta's keys of the message."""
+        return self.message.body()

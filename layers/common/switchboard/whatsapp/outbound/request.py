@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from switchboard.whatsapp.errors import InvalidMessage
-from switchboard.whatsapp.outbound._base import CheckedMessage
+from switchboard.whatsapp.outbound._base import CheckedMessage, DoubtfulMessage
 from switchboard.whatsapp.outbound._limits import STRICTLY
 from switchboard.whatsapp.outbound.unchecked import UncheckedMessage
 from switchboard.whatsapp.storable import unfit
 
-Message = CheckedMessage | UncheckedMessage
+Message = CheckedMessage | DoubtfulMessage | UncheckedMessage
 
 TYPES = (
     "audio",
@@ -48,8 +48,9 @@ def read(message: Any) -> Message:
     """Return the caller's message object checked against Meta's limits.
 
     `message` is Meta's object without what Switchboard sets (messaging_product, recipient_type, to,
-    recipient, biz_opaque_callback_data). A type that Meta adds later passes as UncheckedMessage,
-    whose `warnings` say so. Raises InvalidMessage (422), naming the field.
+    recipient, biz_opaque_callback_data). `warnings` of what comes back say what may go wrong: a
+    type that Meta adds later passes as UncheckedMessage, what only some readings of a limit allow
+    as DoubtfulMessage. Raises InvalidMessage (422), naming the field.
     """
     if not isinstance(message, dict):
         raise InvalidMessage("message is not an object", field="message")
@@ -70,8 +71,8 @@ def read(message: Any) -> Message:
         checked = model.model_validate(message)
     except ValidationError as error:
         raise _invalid(word, message, error) from None
-    checked._warnings = tuple(fault["detail"] for fault in _faults(word, message, doubts))
-    return checked
+    told = tuple(fault["detail"] for fault in _faults(word, message, doubts))
+    return DoubtfulMessage(checked, told)
 
 
 @lru_cache(maxsize=64)  # words of tomorrow are the caller's: not all of them are kept
