@@ -108,6 +108,8 @@ def test_a_deleted_account_sends_no_more(place: Place) -> None:
         (FUTURE, "RESTRICTED_CUSTOMER_INITIATED_MESSAGING", True),
         (FUTURE, "RESTRICTED_ADD_PHONE_NUMBER_ACTION", False),
     ],
+    # By name: workers who start in different seconds must find the same tests.
+    ids=["for_a_day", "over", "without_end", "of_answers", "of_other_things"],
 )
 def test_a_restriction_of_messaging_stops_the_account_while_it_lasts(
     place: Place, until: int | None, kind: str, stopped: bool
