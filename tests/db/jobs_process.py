@@ -7,6 +7,7 @@ worker held is soon back.
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -21,7 +22,8 @@ LEASE_S = 1.0
 
 
 def main(url: str, seed: int) -> None:
-    """Work for ever."""
+    """Work until killed, or until whoever started it is gone."""
+    parent = os.getppid()
     chance = random.Random(seed)
     worker.LEASE_S = LEASE_S
     tools = Tools(Settings(database_url=url))
@@ -37,7 +39,7 @@ def main(url: str, seed: int) -> None:
         return note(context)
 
     kinds = work(run, max_attempts=10_000, needs_s=0.1)
-    while True:
+    while os.getppid() == parent:
         worker.drain(tools, time.monotonic() + 60.0, kinds=kinds, sends=NoSends())
 
 
