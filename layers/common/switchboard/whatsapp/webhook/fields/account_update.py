@@ -77,11 +77,18 @@ def _states(event: str, value: Object) -> tuple[dict[str, Any], int | None]:
         case "AUTH_INTL_PRICE_ELIGIBILITY_UPDATE":
             states["auth_international_rate"] = _info(value, "auth_international_rate_eligibility")
         case _ if event in _FAMILIES:
-            about = {key: value[key] for key in _ABOUT if key in value}
+            about = {key: _without_waba(value[key]) for key in _ABOUT if key in value}
             states[_family(event, value)] = {"event": event, **about}
         case _:
             pass
     return states, at
+
+
+def _without_waba(info: Any) -> Any:
+    """Return `info` without the account's own id, which the state's row has already."""
+    if type(info) is not dict:
+        return info
+    return {key: part for key, part in info.items() if key != "waba_id"}
 
 
 def _family(event: str, value: Object) -> str:
