@@ -20,6 +20,7 @@ from switchboard.inbox.subscriptions import NewSubscription, SubscriptionSecret
 from switchboard.kernel.clock import Clock
 from switchboard.kernel.db import Database
 from switchboard.kernel.errors import ConfigurationError
+from switchboard.kernel.seal import Sealer
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
 from switchboard.worker import Summary, drain
@@ -30,10 +31,11 @@ Json = dict[str, Any]
 PHONE = "4915550000001"
 
 
-class Wax:
+class Wax(Sealer):
     """Seals readably, and only for the one purpose."""
 
     def __init__(self) -> None:
+        super().__init__("key")
         self.is_away = False
 
     def seal(self, plain: str, *, tenant_id: UUID | str, purpose: str) -> bytes:
@@ -137,7 +139,7 @@ class Stand:
     def worker(self) -> Tools:
         """Return the tools of another process."""
         tools = Tools(Settings(stage="local"), db=Database(self.world.database.app_url))
-        tools.sealer = self.wax  # type: ignore[assignment]
+        tools.sealer = self.wax
         self.workers.append(tools)
         return self.tick(tools)
 

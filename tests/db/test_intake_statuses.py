@@ -297,8 +297,11 @@ def test_what_a_message_costs_is_what_meta_said_in_every_order(place: Place) -> 
 
 def test_a_price_without_billable_is_charged_when_it_is_regular(place: Place) -> None:
     number = place.number()
-    prices = {"wamid.1": {"type": "regular"}, "wamid.2": {"type": "free_entry_point"}}
-    prices["wamid.3"] = {"type": "regular", "billable": False}  # type: ignore[dict-item]
+    prices: dict[str, dict[str, Any]] = {
+        "wamid.1": {"type": "regular"},
+        "wamid.2": {"type": "free_entry_point"},
+        "wamid.3": {"type": "regular", "billable": False},
+    }
     place.post(*(status(number, name, "sent", pricing=price) for name, price in prices.items()))
     assert place.rows(
         "select wa_message_id, is_billable from messaging.pricing_of(%s, %s, %s) order by 1",

@@ -34,7 +34,7 @@ URL = "https://127.0.0.1/hook"
 @pytest.fixture
 def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     with desk_of(database, monkeypatch) as desk:
-        desk.made.sealer = Wax()  # type: ignore[assignment]
+        desk.made.sealer = Wax()
         yield desk
 
 
@@ -229,7 +229,7 @@ def test_two_at_once_do_not_exceed_it(desk: Desk, database: ClonedDatabase) -> N
 
     def second() -> None:
         tools = desk.world.tools()
-        tools.sealer = Wax()  # type: ignore[assignment]
+        tools.sealer = Wax()
         new = NewSubscription(url=URL, kinds=["message"])
         try:
             subscriptions.create_subscription(tools, desk.place.tenant_id, new)
@@ -258,7 +258,7 @@ def test_many_at_once_do_not_exceed_it(desk: Desk) -> None:
         subscribe(desk)
     others = [desk.world.tools() for _ in range(6)]
     for tools in others:
-        tools.sealer = Wax()  # type: ignore[assignment]
+        tools.sealer = Wax()
     new = NewSubscription(url=URL, kinds=["message"])
 
     def create(number: int) -> bool:
@@ -358,7 +358,7 @@ def test_no_transaction_is_open_while_others_are_asked(
 
     made: Tools = desk.made
     made.__dict__["outside"] = Outside(resolve=resolve)
-    made.sealer = Watched()  # type: ignore[assignment]
+    made.sealer = Watched()
     subscribe(desk, url="https://acme.example/hook")
     desk.ok("PATCH /v1/subscriptions/{id}", which, body={"url": "https://acme.example/hook"})
     desk.ok("POST /v1/subscriptions/{id}/rotate", which)

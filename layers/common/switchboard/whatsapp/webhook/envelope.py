@@ -272,7 +272,7 @@ class _Reader:
         waba_id: str | None,
         phone_number_id: str | None,
     ) -> None:
-        people = People(contacts if type(contacts) is list else [], messages, self._suspect)
+        people = People(contacts if type(contacts) is list else [], messages, suspect=self._suspect)
         for message in messages:
             problem = self._problem(message, "message", phone_number_id)
             item = problem or read_message(message, waba_id, phone_number_id or "", people)

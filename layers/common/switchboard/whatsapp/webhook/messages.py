@@ -152,7 +152,7 @@ class People:
 
     __slots__ = ("_by_id", "_contacts", "_messages", "_only")
 
-    def __init__(self, contacts: list[Any], messages: list[Any], suspect: bool) -> None:  # noqa: FBT001
+    def __init__(self, contacts: list[Any], messages: list[Any], *, suspect: bool) -> None:
         self._contacts = contacts
         if len(contacts) != 1 or type(contacts[0]) is not dict or suspect:
             people = [contact for contact in contacts if type(contact) is dict]
