@@ -289,7 +289,7 @@ def test_a_lock_that_is_held_for_a_moment_is_waited_for(
         with pytest.raises(Unavailable):
             conversations.move(desk.made, desk.place.tenant_id, conversation_id, "closed")
         # Let go while the second try is waited for.
-        monkeypatch.setattr("switchboard.inbox._transaction.time.sleep", lambda _: other.rollback())
+        monkeypatch.setattr("switchboard.transact.time.sleep", lambda _: other.rollback())
         closed = conversations.move(desk.made, desk.place.tenant_id, conversation_id, "closed")
     assert closed.status == "closed"
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from switchboard.commands._resource import Command, Resource
 from switchboard.inbox import account_events
-from switchboard.inbox._page import Page
 from switchboard.inbox.account_events import AccountEventFilter
+from switchboard.kernel.page import Page
 from switchboard.store.account_events import AccountEvent
 from switchboard.tools import Tools
 

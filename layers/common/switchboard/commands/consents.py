@@ -6,8 +6,8 @@ from uuid import UUID
 
 from switchboard.commands._resource import Command, Resource
 from switchboard.inbox import consents
-from switchboard.inbox._page import Page
 from switchboard.inbox.consents import ConsentFilter, NewConsent
+from switchboard.kernel.page import Page
 from switchboard.store.consents import Consent
 from switchboard.tools import Tools
 

@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field
 
 from switchboard.commands._resource import Command, Resource
 from switchboard.inbox import contacts
-from switchboard.inbox._page import Page
 from switchboard.inbox.contacts import ContactChange, ContactFilter
 from switchboard.kernel.arguments import Arguments
+from switchboard.kernel.page import Page
 from switchboard.store.contacts import Contact
 from switchboard.tools import Tools
 

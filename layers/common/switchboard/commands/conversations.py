@@ -9,7 +9,6 @@ from pydantic import Field
 
 from switchboard.commands._resource import Command, Resource
 from switchboard.inbox import conversations, messages
-from switchboard.inbox._page import Page
 from switchboard.inbox.conversations import (
     Assignment,
     ConversationChange,
@@ -21,6 +20,7 @@ from switchboard.inbox.conversations import (
 )
 from switchboard.inbox.messages import ThreadFilter
 from switchboard.kernel.arguments import Arguments
+from switchboard.kernel.page import Page
 from switchboard.store.conversations import Conversation
 from switchboard.tools import Tools
 

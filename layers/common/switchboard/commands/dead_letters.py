@@ -8,11 +8,11 @@ from uuid import UUID
 from pydantic import Field
 
 from switchboard.commands._resource import Command, Resource
-from switchboard.inbox._page import Page
 from switchboard.intake import letters
 from switchboard.intake.asked import LetterSelection, as_document
 from switchboard.intake.letters import LetterFilter
 from switchboard.kernel.arguments import Arguments, Nothing
+from switchboard.kernel.page import Page
 from switchboard.store.letters import Letter
 from switchboard.tools import Tools
 

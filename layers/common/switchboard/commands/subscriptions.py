@@ -8,7 +8,6 @@ from pydantic import Field
 
 from switchboard.commands._resource import Command, Resource
 from switchboard.inbox import subscriptions
-from switchboard.inbox._page import Page
 from switchboard.inbox.subscriptions import (
     DeliveryFilter,
     NewSubscription,
@@ -17,6 +16,7 @@ from switchboard.inbox.subscriptions import (
     SubscriptionSecret,
 )
 from switchboard.kernel.arguments import Arguments, Nothing
+from switchboard.kernel.page import Page
 from switchboard.store.subscriptions import Delivery, Subscription
 from switchboard.tools import Tools
 

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from switchboard.inbox._page import (
+from switchboard.kernel.db import Connection
+from switchboard.kernel.page import (
     WALK,
     Page,
     Paged,
@@ -19,11 +20,10 @@ from switchboard.inbox._page import (
     read_cursor,
     write_cursor,
 )
-from switchboard.inbox._transaction import transact
-from switchboard.kernel.db import Connection
 from switchboard.store import account_events as store
 from switchboard.store.account_events import AccountEvent
 from switchboard.tools import Tools
+from switchboard.transact import transact
 
 
 class AccountEventFilter(Paged):

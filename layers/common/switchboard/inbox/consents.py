@@ -11,15 +11,15 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from switchboard.inbox._page import Page, Paged, as_id, as_time, read_cursor, write_cursor
-from switchboard.inbox._transaction import transact
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound
+from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.store import consents as store
 from switchboard.store import contacts
 from switchboard.store.consents import Consent
 from switchboard.tools import Tools
+from switchboard.transact import transact
 
 #: Nobody has agreed to a message before. (Year 1 in another zone is a year 0 that cannot be read.)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,15 +13,15 @@ from uuid import UUID
 import psycopg
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
-from switchboard.inbox._page import WALK, Page, Paged, as_id, read_cursor, write_cursor
-from switchboard.inbox._transaction import transact
 from switchboard.kernel import phones
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
+from switchboard.kernel.page import WALK, Page, Paged, as_id, read_cursor, write_cursor
 from switchboard.store import contacts as store
 from switchboard.store.contacts import Contact
 from switchboard.tools import Tools
+from switchboard.transact import transact
 
 #: Members and bytes of a contact's attributes.
 MOST_ATTRIBUTES, ATTRIBUTES_LIMIT = 100, 16_384

@@ -12,7 +12,10 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from switchboard.inbox._page import (
+from switchboard.kernel.arguments import Arguments
+from switchboard.kernel.db import Connection
+from switchboard.kernel.errors import NotFound, Unprocessable
+from switchboard.kernel.page import (
     WALK,
     Page,
     Paged,
@@ -21,14 +24,11 @@ from switchboard.inbox._page import (
     read_cursor,
     write_cursor,
 )
-from switchboard.inbox._transaction import transact
-from switchboard.kernel.arguments import Arguments
-from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import NotFound, Unprocessable
 from switchboard.store import contacts as store_of_contacts
 from switchboard.store import conversations as store
 from switchboard.store.conversations import Conversation
 from switchboard.tools import Tools
+from switchboard.transact import transact
 
 Status = Literal["open", "pending", "resolved", "closed", "spam"]
 #: From where each verb of staff leads to its state.

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from switchboard.inbox._transaction import transact
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.errors import NotFound
 from switchboard.store import messages as store
 from switchboard.store.messages import Media
 from switchboard.tools import Tools
+from switchboard.transact import transact
 
 
 class AddressWanted(Arguments):

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from switchboard.inbox._page import Page, Paged, as_id, as_time, read_cursor, write_cursor
-from switchboard.inbox._transaction import transact
 from switchboard.kernel.errors import NotFound
+from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.store import messages as store
 from switchboard.store.messages import Message
 from switchboard.tools import Tools
+from switchboard.transact import transact
 
 _TIMES = ("accepted_at", "sent_at", "delivered_at", "read_at", "played_at", "failed_at")
 

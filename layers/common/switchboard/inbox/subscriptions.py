@@ -14,14 +14,14 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from switchboard.inbox._page import Page, Paged, as_id, as_time, read_cursor, write_cursor
-from switchboard.inbox._transaction import transact
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
+from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.store import subscriptions as store
 from switchboard.store.subscriptions import PREFIX, PURPOSE, Delivery, Subscription
 from switchboard.tools import Tools
+from switchboard.transact import transact
 
 #: Subscriptions of one tenant: each event costs a row and a request for every one of them.
 MOST = 20

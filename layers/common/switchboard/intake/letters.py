@@ -19,10 +19,10 @@ from uuid import UUID
 import orjson
 from pydantic import AwareDatetime, Field
 
-from switchboard.inbox._page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.intake.store import Stored, store
 from switchboard.kernel.errors import NotFound, Unavailable
 from switchboard.kernel.log import log
+from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.store import jobs, letters
 from switchboard.store.letters import Letter, OpenCount, Place
 from switchboard.tools import Tools

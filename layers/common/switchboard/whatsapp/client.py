@@ -86,6 +86,7 @@ class Rejected:
     trace_id: str | None
     http_status: int
     action: Action
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,15 @@ Outcome = Accepted | Rejected | Throttled | NotSent | Unconfirmed
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to upload: `content` is read from where it stands; `name` is what Meta keeps."""
+    """A file to upload: `content` is read from where it stands; `name` is what Meta keeps.
+
+    `form` holds the other members of the form.
+    """
 
     name: str
     mime_type: str
     content: BinaryIO
+    form: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,15 +214,23 @@ class GraphClient:
         token: str,
         *,
         params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
         file: File | None = None,
         longest_s: float = LONGEST_S,
     ) -> Answer | Throttled | Rejected | NotSent | Unconfirmed:
         """Ask for something else than a message; an Answer is a success, with Meta's document.
 
-        `path` stands behind the version, each part quoted; `file` goes out as the form that uploads
-        take. Unconfirmed says that it may have been done.
+        `path` stands behind the version, each part quoted; `body` goes out as JSON, `file` as the
+        form that uploads take. Unconfirmed says that it may have been done. A document with an
+        `error` beside other members (a block list taken in part) is a refusal as well; its
+        `document` has them.
         """
-        request = self._request(method, self._base.join(path), token, params=params, file=file)
+        try:
+            content = None if body is None else orjson.dumps(body)
+        except TypeError as error:
+            return NotSent(f"the body is no JSON: {error}")
+        url = self._base.join(path)
+        request = self._request(method, url, token, content=content, params=params, file=file)
         if isinstance(request, NotSent):
             return request
         answer = self._exchange(request, longest_s)
@@ -262,7 +275,7 @@ class GraphClient:
                 method,
                 url,
                 headers=headers,
-                data={"messaging_product": "whatsapp", "type": file.mime_type},
+                data=file.form,
                 files={"file": (file.name, file.content, file.mime_type)},
                 # Meta looks at the whole file before it answers.
                 extensions={"timeout": {**_TIMEOUT, "write": 10.0, "read": 60.0}},
@@ -362,7 +375,7 @@ def _refused(answer: Answer) -> Rejected | Throttled | Unconfirmed:
         )
     if status < 400 and rule is UNKNOWN:
         return Unconfirmed(f"HTTP {status} with an unknown error", error.code, status)
-    return _rejected(error, status, rule.action)
+    return _rejected(error, status, rule.action, answer.document or {})
 
 
 def _refused_without_error(answer: Answer) -> Rejected | Throttled | Unconfirmed:
@@ -378,9 +391,18 @@ def _refused_without_error(answer: Answer) -> Rejected | Throttled | Unconfirmed
     return Unconfirmed(reason, None, status)
 
 
-def _rejected(error: GraphError, status: int, action: Action) -> Rejected:
+def _rejected(
+    error: GraphError, status: int, action: Action, document: Mapping[str, Any]
+) -> Rejected:
     return Rejected(
-        error.code, error.subcode, error.title, error.details, error.trace_id, status, action
+        error.code,
+        error.subcode,
+        error.title,
+        error.details,
+        error.trace_id,
+        status,
+        action,
+        document,
     )
 
 

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote
 
@@ -127,7 +127,8 @@ def upload_media(
     POST /{phone_number_id}/media. Unconfirmed is harmless here: a second upload is a second id.
     """
     path = f"{quote(phone_number_id, safe='')}/media"
-    answer = client.call("POST", path, token, file=file, longest_s=_UPLOAD_S)
+    form = {"messaging_product": "whatsapp", "type": file.mime_type}
+    answer = client.call("POST", path, token, file=replace(file, form=form), longest_s=_UPLOAD_S)
     if not isinstance(answer, Answer):
         return answer
     media_id = (answer.document or {}).get("id")

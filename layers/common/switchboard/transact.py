@@ -36,7 +36,7 @@ def transact(tools: Tools, tenant_id: UUID, work: Callable[[Connection], T]) -> 
         except _PASSING as error:
             if attempt == _TRIES:
                 raise Unavailable("the database is too busy") from error
-            log.info("inbox.collided", sqlstate=error.sqlstate)
+            log.info("transact.collided", sqlstate=error.sqlstate)
             # Full jitter: whoever collided does not meet again.
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
         except pg.QueryCanceled as error:

@@ -1,0 +1,1 @@
+-- Templates as they are synced, made and checked.

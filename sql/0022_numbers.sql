@@ -1,0 +1,1 @@
+-- What is known of numbers from Meta's API.

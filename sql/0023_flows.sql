@@ -1,0 +1,1 @@
+-- Flows, their sessions, and the catalogue.

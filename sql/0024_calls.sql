@@ -1,0 +1,1 @@
+-- Calls that are made and answered from here.

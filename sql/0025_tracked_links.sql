@@ -1,0 +1,1 @@
+-- Links that are followed before they lead on.
