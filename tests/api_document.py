@@ -82,6 +82,11 @@ OPERATIONS: dict[str, Operation] = {
         "Consent",
         body=consents.NewConsent,
     ),
+    "POST /v1/consents/batch": Operation(
+        "Record up to 1,000 statements; a wrong one costs itself alone",
+        "ConsentResults",
+        body=consents.ConsentBatch,
+    ),
     "GET /v1/conversations": Operation(
         "List conversations, the newest message first",
         "Conversation[]",
@@ -356,6 +361,19 @@ def _schemas() -> Json:
         "properties": {
             "conversation": _ref("Conversation"),
             "receipt": {"enum": ["taken", "not_taken", "not_needed"]},
+        },
+    }
+    made["ConsentResults"] = {
+        "type": "object",
+        "properties": {
+            "results": {
+                "type": "array",
+                "description": "In the order of the batch, each a Consent or a problem",
+                "items": {
+                    "type": "object",
+                    "properties": {"status_code": {"enum": [200, 404, 422]}},
+                },
+            }
         },
     }
     made["Job"] = {

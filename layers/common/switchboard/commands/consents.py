@@ -38,7 +38,7 @@ KIND = Resource(
             "record",
             NewConsent,
             record_consent,
-            f'{_ID} --state given --wording "signed form of 3 May, shop in Lima"',
+            '--phone +4915550000001 --state given --wording "signed form of 3 May, shop in Lima"',
         ),
     ),
 )

@@ -5,24 +5,30 @@ STOP and START come by themselves; what is recorded here was said in a form, on 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid5
 
-from pydantic import AwareDatetime, Field, StringConstraints
+import orjson
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
-from switchboard.kernel.arguments import Arguments
+from switchboard.kernel import phones
+from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import NotFound
+from switchboard.kernel.errors import NotFound, ProblemError
 from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.store import consents as store
 from switchboard.store import contacts
-from switchboard.store.consents import Consent
+from switchboard.store.consents import Consent, Statement
 from switchboard.tools import Tools
 from switchboard.transact import transact
 
 #: Nobody has agreed to a message before. (Year 1 in another zone is a year 0 that cannot be read.)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+#: Statements of one batch.
+MOST = 1000
 
 
 class ConsentFilter(Paged):
@@ -31,10 +37,20 @@ class ConsentFilter(Paged):
     contact_id: UUID | None = Field(None, description="of this contact alone")
 
 
-class NewConsent(Arguments):
-    """What a person said elsewhere about getting messages."""
+def _digits(text: str) -> str:
+    digits = phones.digits(text)
+    if digits is None:
+        raise ValueError("must be 7 to 15 digits, with or without +")
+    return digits
 
-    contact_id: UUID = Field(description="the contact's id")
+
+class NewConsent(Arguments):
+    """What a person said elsewhere about getting messages; whoever it is need not be known yet."""
+
+    contact_id: UUID | None = Field(None, description="the contact's id; or its phone")
+    phone: Annotated[str, AfterValidator(_digits)] | None = Field(
+        None, description="the number, 7 to 15 digits; a contact is made where there is none"
+    )
     state: Literal["given", "withdrawn"] = Field(description="given or withdrawn")
     wording: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)
@@ -42,6 +58,27 @@ class NewConsent(Arguments):
     occurred_at: AwareDatetime | None = Field(
         None, ge=EARLIEST, description="when, as 2027-01-31T00:00:00Z; left out: now"
     )
+
+    @model_validator(mode="after")
+    def _names_one(self) -> NewConsent:
+        if (self.contact_id is None) == (self.phone is None):
+            raise ValueError("either contact_id or phone must be given")
+        return self
+
+
+class ConsentBatch(Arguments):
+    """Statements of many people, each read and answered by itself."""
+
+    consents: list[dict[str, Any]] = Field(
+        min_length=1, max_length=MOST, description="each as the body of POST /v1/consents"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResults:
+    """What became of each, in order: the statement or the problem, with its `status_code`."""
+
+    results: list[dict[str, Any]]
 
 
 def list_consents(tools: Tools, tenant_id: UUID, wanted: ConsentFilter) -> Page[Consent]:
@@ -71,24 +108,77 @@ def list_consents(tools: Tools, tenant_id: UUID, wanted: ConsentFilter) -> Page[
 def record_consent(tools: Tools, tenant_id: UUID, new: NewConsent) -> Consent:
     """Add a statement; the opt-in state follows the newest one, so an older one changes nothing.
 
-    Raises NotFound for an unknown or deleted contact.
+    A phone that is nobody's yet gets a contact. The same statement again, its time named, is the
+    row that is there. Raises NotFound for an unknown or deleted contact.
     """
-    statement = tools.clock.new_id()  # named once: the work may run twice
+    (found,) = _record(tools, tenant_id, [new])
+    if found is None:
+        raise _unknown()
+    return found
 
-    def write(connection: Connection) -> Consent:
+
+def record_consents(tools: Tools, tenant_id: UUID, batch: ConsentBatch) -> BatchResults:
+    """Add the statements that can be added, all in one transaction; a wrong one costs itself."""
+    results: list[dict[str, Any]] = []
+    good: list[NewConsent] = []
+    places: list[int] = []
+    for place, given in enumerate(batch.consents):
+        try:
+            good.append(read(NewConsent, given))
+        except ProblemError as error:
+            results.append(_told(error))
+        else:
+            places.append(place)
+            results.append({})
+    recorded = _record(tools, tenant_id, good) if good else []
+    for place, consent in zip(places, recorded, strict=True):
+        if consent is None:
+            results[place] = _told(_unknown())
+        else:
+            results[place] = {"status_code": 200, **orjson.loads(orjson.dumps(consent))}
+    return BatchResults(results)
+
+
+def _record(tools: Tools, tenant_id: UUID, news: Sequence[NewConsent]) -> list[Consent | None]:
+    """Return the row of each, None where its contact is not known."""
+    names = [tools.clock.new_id() for _ in news]  # named once: the work may run twice
+
+    def write(connection: Connection) -> list[Consent | None]:
         contacts.hold(connection, tenant_id)
-        root = contacts.find_root(connection, tenant_id, new.contact_id)
-        if root is None or not contacts.load(connection, tenant_id, [root]):
-            raise NotFound("this contact is not known", field="contact_id")
-        return store.record(
-            connection,
-            tenant_id=tenant_id,
-            contact_id=root,
-            state=new.state,
-            wording=new.wording,
-            occurred_at=new.occurred_at,
-            statement=statement,
-            now=tools.clock.now,
-        )
+        numbers = sorted({phones.national_variant(new.phone) for new in news if new.phone})
+        people = store.claim_phones(connection, tenant_id, numbers, now=tools.clock.now)
+        ids = [new.contact_id for new in news if new.contact_id]
+        roots = store.find_roots(connection, tenant_id, ids) if ids else {}
+        statements: list[Statement | None] = []
+        for new, name in zip(news, names, strict=True):
+            if new.phone is not None:
+                contact: UUID | None = people[phones.national_variant(new.phone)]
+            else:
+                assert new.contact_id is not None
+                contact = roots.get(new.contact_id)
+            statements.append(None if contact is None else _statement(new, contact, name))
+        known = [one for one in statements if one is not None]
+        rows = store.record(connection, tenant_id, known, now=tools.clock.now) if known else {}
+        return [None if one is None else rows[one.name] for one in statements]
 
     return transact(tools, tenant_id, write)
+
+
+def _statement(new: NewConsent, contact: UUID, name: UUID) -> Statement:
+    """Return what is stored: with a time of its own it is named by what it says.
+
+    So an import that is run again adds nothing. Without one, each is a statement of its own.
+    """
+    if new.occurred_at is not None:
+        said = [new.state, new.wording, new.occurred_at.astimezone(UTC).isoformat()]
+        name = uuid5(contact, orjson.dumps(said).decode())
+    return Statement(name, contact, new.state, new.wording, new.occurred_at)
+
+
+def _unknown() -> NotFound:
+    return NotFound("this contact is not known", field="contact_id")
+
+
+def _told(error: ProblemError) -> dict[str, Any]:
+    named = {} if error.field is None else {"field": error.field}
+    return {"status_code": error.status, "title": error.title, "detail": error.detail, **named}

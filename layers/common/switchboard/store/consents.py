@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+
+import orjson
+from psycopg.types.json import Jsonb
 
 from switchboard.kernel.db import Connection, queries
 
@@ -44,37 +48,78 @@ class Consent:
     confirmed_at: datetime | None
 
 
-def record(
-    connection: Connection,
-    *,
-    tenant_id: UUID,
-    contact_id: UUID,
-    state: State,
-    wording: str,
-    occurred_at: datetime | None,
-    statement: UUID,
-    now: datetime | None,
-) -> Consent:
-    """Add what a person said elsewhere, and let the contact's opt-in state follow.
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a person said elsewhere. `name` is its own: recorded again it is the same row.
 
-    `statement` names it: recorded again it is the same row. `occurred_at` None, or in the future:
-    now. Hold contacts first; `contact_id` is no merged one's.
+    `occurred_at` None, or in the future: now. `contact_id` is no merged one's.
     """
+
+    name: UUID
+    contact_id: UUID
+    state: State
+    wording: str
+    occurred_at: datetime | None
+
+
+def claim_phones(
+    connection: Connection, tenant_id: UUID, phones: Sequence[str], *, now: datetime | None
+) -> dict[str, UUID]:
+    """Return the contact of each phone, in its national form; make those that are missing.
+
+    `phones` are sorted and none twice. Hold contacts first.
+    """
+    if not phones:
+        return {}
+    people = {
+        "p": [{"ph": phone} for phone in phones],
+        "i": [{"p": n, "r": 0, "k": "phone", "v": phone} for n, phone in enumerate(phones)],
+    }
     row = connection.execute(
-        _SQL["record"],
-        {
-            "tenant": tenant_id,
-            "contact": contact_id,
-            "state": state,
-            "wording": wording,
-            "occurred_at": occurred_at,
-            "statement": statement,
-            "now": now,
-        },
+        _SQL["claim_phones"], {"tenant": tenant_id, "people": Jsonb(people), "now": now}
     ).fetchone()
     assert row is not None
-    connection.execute(_SQL["apply"], {"tenant": tenant_id, "contact": contact_id, "now": now})
-    return Consent(*row)
+    return dict(zip(phones, row[0], strict=True))
+
+
+def find_roots(
+    connection: Connection, tenant_id: UUID, contact_ids: Sequence[UUID]
+) -> dict[UUID, UUID]:
+    """Return each contact's root, without those that are unknown or deleted."""
+    rows = connection.execute(_SQL["find_roots"], {"tenant": tenant_id, "ids": list(contact_ids)})
+    return dict(rows.fetchall())
+
+
+def record(
+    connection: Connection,
+    tenant_id: UUID,
+    statements: Sequence[Statement],
+    *,
+    now: datetime | None,
+) -> dict[UUID, Consent]:
+    """Add what people said elsewhere, let their opt-in states follow; return the rows by name.
+
+    Hold contacts first.
+    """
+    named = {one.name: one for one in statements}
+    by_digest = {hashlib.sha256(str(name).encode()).digest(): name for name in named}
+    documents = [
+        {
+            "sha256": digest.hex(),
+            "contact": named[name].contact_id,
+            "state": named[name].state,
+            "wording": named[name].wording,
+            "occurred_at": named[name].occurred_at,
+        }
+        for digest, name in by_digest.items()
+    ]
+    rows = connection.execute(
+        _SQL["record"],
+        {"tenant": tenant_id, "statements": orjson.dumps(documents).decode(), "now": now},
+    ).fetchall()
+    contact_ids = sorted({one.contact_id for one in statements})
+    connection.execute(_SQL["apply"], {"tenant": tenant_id, "contacts": contact_ids, "now": now})
+    return {by_digest[bytes(digest)]: Consent(*row) for digest, *row in rows}
 
 
 def list_consents(

@@ -31,20 +31,32 @@ where k.tenant_id = %(tenant)s and k.id = n.id and n.message_id = any (%(message
                 or (s.occurred_at = t.at and s.state = 'withdrawn')))
 returning k.id, k.state, k.language, c.locale, c.phone_number
 
+-- name: claim_phones
+select messaging.claim_contacts(%(tenant)s, %(people)s::jsonb,
+    coalesce(%(now)s::timestamptz, clock_timestamp()))
+
+-- name: find_roots
+select c.id, r.id from messaging.contacts as c
+join messaging.contacts as r on r.tenant_id = %(tenant)s and r.id = coalesce(c.merged_into, c.id)
+where c.tenant_id = %(tenant)s and c.id = any (%(ids)s::uuid[]) and r.deleted_at is null
+
 -- name: record
--- The same statement again is the row that is there. Nothing is agreed to in the future.
+-- The same statement again is the row that is there. Nothing is agreed to in the future. Sorted: two
+-- imports of the same statements must not deadlock.
 insert into messaging.consents (tenant_id, contact_id, scope, state, source, wording,
     statement_sha256, occurred_at, created_at)
-values (%(tenant)s, %(contact)s, 'messages', %(state)s, 'api', %(wording)s,
-    sha256(convert_to(%(statement)s::uuid::text, 'UTF8')),
-    least(%(occurred_at)s::timestamptz, coalesce(%(now)s::timestamptz, clock_timestamp())),
-    coalesce(%(now)s::timestamptz, clock_timestamp()))
+select %(tenant)s, s.contact, 'messages', s.state, 'api', s.wording, decode(s.sha256, 'hex'),
+    least(s.occurred_at, coalesce(%(now)s::timestamptz, clock_timestamp())),
+    coalesce(%(now)s::timestamptz, clock_timestamp())
+from jsonb_to_recordset(%(statements)s::jsonb) as s(sha256 text, contact uuid, state text,
+    wording text, occurred_at timestamptz)
+order by s.sha256
 on conflict (tenant_id, statement_sha256) do update set confirmed_at = consents.confirmed_at
-returning id, contact_id, scope, state, source, wording, language, account_id, message_id,
-    occurred_at, created_at, confirmed_at
+returning statement_sha256, id, contact_id, scope, state, source, wording, language, account_id,
+    message_id, occurred_at, created_at, confirmed_at
 
 -- name: apply
-select messaging.apply_consents(%(tenant)s, array[%(contact)s::uuid],
+select messaging.apply_consents(%(tenant)s, %(contacts)s::uuid[],
     coalesce(%(now)s::timestamptz, clock_timestamp()))
 
 -- name: list_all
