@@ -3,9 +3,10 @@
 SPEC is Meta's OpenAPI file (YAML or JSON), or a Markdown page with fenced JSON; it is read where it
 lies and never copied. Every webhook in it must be read whole: nothing malformed, no unknown type,
 no field without code. The bodies of tests/payloads/outbound must be valid where the file knows
-their type; of a kind of interactive message that it does not know, all but the kind and its action.
-The requests among its examples must be accepted. Exit codes: 0 all is well, 1 something is not, 2
-the file is not what it should be.
+their type; of a kind of interactive message that it does not know, all but the kind and its action;
+of a template, all but the components and parameters that it does not know. The requests among its
+examples must be accepted. Exit codes: 0 all is well, 1 something is not, 2 the file is not what it
+should be.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ _NEWER = {"recipient": "to"}
 _OURS = ("messaging_product", "recipient_type", "to", "recipient")
 #: What of an interactive message differs from kind to kind.
 _OF_A_KIND = (("interactive", "type"), ("interactive", "action"))
+#: What the file wants of a template and Meta's pages and its own examples go without.
+_NOT_NEEDED = {"template/language: 'policy' is a required property"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +99,25 @@ def check_outbound(document: Any, folder: Path = OUTBOUND) -> list[Finding]:
     schemas = document.get("components", {}).get("schemas", {})
     message = schemas.get("Message", {})
     known = message.get("discriminator", {}).get("mapping", {})
+    void = frozenset(_contradicted(schemas))
     findings = []
     for path in sorted(folder.glob("*.json")):
         body = json.loads(path.read_bytes())
         reference = known.get(body.get("type"))
         if reference is None:
             continue
-        schema = {"$ref": reference, "components": _opened(document["components"])}
+        schema = {"$ref": reference, "components": _opened(document["components"], schemas, void)}
         problems = jsonschema.Draft202012Validator(schema).iter_errors(
             {old: body[new] for new, old in _NEWER.items() if new in body} | body
         )
-        beyond = () if _knows_kind(schemas, body) else _OF_A_KIND
+        beyond = [] if _knows_kind(schemas, body) else list(_OF_A_KIND)
+        beyond += _newer_parts(schemas, body)
         told = [
             f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
             for error in problems
-            if tuple(error.absolute_path)[:2] not in beyond
+            if not any(tuple(error.absolute_path)[: len(place)] == place for place in beyond)
         ]
-        findings.append(Finding(path.name, tuple(told)))
+        findings.append(Finding(path.name, tuple(one for one in told if one not in _NOT_NEEDED)))
     return findings
 
 
@@ -160,20 +165,71 @@ def _knows_kind(schemas: dict[str, Any], body: dict[str, Any]) -> bool:
     return kinds is None or body.get("interactive", {}).get("type", kinds[0]) in kinds
 
 
-def _opened(node: Any, *, inside: bool = False) -> Any:
-    """Return a schema whose parts of an `allOf` are open.
+def _newer_parts(schemas: dict[str, Any], body: dict[str, Any]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the places of a template's components and parameters that the file does not know."""
+    for index, component in enumerate(body.get("template", {}).get("components", ())):
+        place = ("template", "components", index)
+        if not _has_words_of(schemas.get("TemplateComponent", {}), component):
+            yield place
+            continue
+        holder = "ButtonParameterObject" if component["type"] == "button" else "ParameterObject"
+        for number, parameter in enumerate(component.get("parameters", ())):
+            if not _has_words_of(schemas.get(holder, {}), parameter):
+                yield (*place, "parameters", number)
 
-    Meta's are closed, each against the members of the others: taken by the letter nothing is valid.
+
+def _has_words_of(schema: dict[str, Any], part: dict[str, Any]) -> bool:
+    known = schema.get("properties", {})
+    return all(
+        key not in part or part[key] in known.get(key, {}).get("enum", (part[key],))
+        for key in ("type", "sub_type")
+    )
+
+
+def _opened(
+    node: Any, schemas: dict[str, Any], void: frozenset[str], *, inside: bool = False
+) -> Any:
+    """Return a schema that an instance can be held against.
+
+    Meta's parts of an `allOf` are closed, each against the members of the others: taken by the
+    letter nothing is valid. A pattern in `void` is left out. A discriminator is OpenAPI's: its
+    choices become conditions.
     """
     if isinstance(node, list):
-        return [_opened(part, inside=inside) for part in node]
+        return [_opened(part, schemas, void, inside=inside) for part in node]
     if not isinstance(node, dict):
         return node
-    return {
-        key: _opened(part, inside=key == "allOf")
+    opened = {
+        key: _opened(part, schemas, void, inside=key == "allOf")
         for key, part in node.items()
         if not (inside and key == "additionalProperties")
+        and not (key == "pattern" and isinstance(part, str) and part in void)
     }
+    # Inside an allOf the choice was made already.
+    name = str(node.get("$ref", "")).rpartition("/")[2]
+    choices = {} if inside else schemas.get(name, {}).get("discriminator", {})
+    if not choices:
+        return opened
+    word = choices["propertyName"]
+    chosen = [
+        {"if": {"properties": {word: {"const": value}}}, "then": {"$ref": reference}}
+        for value, reference in choices.get("mapping", {}).items()
+    ]
+    return {"allOf": [opened, *chosen]}
+
+
+def _contradicted(node: Any) -> Iterator[str]:
+    """Yield the patterns that an example beside them does not match (a button's index)."""
+    if isinstance(node, list):
+        for part in node:
+            yield from _contradicted(part)
+    elif isinstance(node, dict):
+        pattern, example = node.get("pattern"), node.get("example")
+        is_checked = isinstance(pattern, str) and isinstance(example, str)
+        if is_checked and re.search(pattern, example) is None:
+            yield pattern
+        for part in node.values():
+            yield from _contradicted(part)
 
 
 def _body(node: dict[str, Any]) -> dict[str, Any] | None:

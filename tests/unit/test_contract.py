@@ -161,6 +161,79 @@ def test_of_an_interactive_kind_that_the_file_does_not_know_the_rest_is_held_aga
     }
 
 
+def test_of_a_template_what_the_file_knows_is_held_against_it_down_to_the_parameters(
+    tmp_path: Path,
+) -> None:
+    def of(kind: str, **properties: Any) -> dict[str, Any]:
+        base = {"$ref": "#/components/schemas/TemplateComponent"}
+        return {"allOf": [base, {"type": "object", "properties": properties}], "title": kind}
+
+    parameters = {"type": "array", "items": {"$ref": "#/components/schemas/ParameterObject"}}
+    index = {"type": "string", "pattern": "^[2-6]$"}
+    document = spec(
+        Message={"discriminator": {"mapping": {"template": "#/components/schemas/Template"}}},
+        Template={
+            "properties": {
+                "template": {
+                    "properties": {
+                        "components": {"items": {"$ref": "#/components/schemas/TemplateComponent"}},
+                        "language": {"required": ["policy"]},
+                    }
+                }
+            }
+        },
+        TemplateComponent={
+            "properties": {
+                "type": {"enum": ["body", "button"]},
+                "sub_type": {"enum": ["url"]},
+                "index": {**index, "example": "0"},
+            },
+            "discriminator": {
+                "propertyName": "type",
+                "mapping": {
+                    "body": "#/components/schemas/Body",
+                    "button": "#/components/schemas/B",
+                },
+            },
+        },
+        Body=of("body", parameters=parameters),
+        B=of("button", index=index),
+        ParameterObject={
+            "properties": {"type": {"enum": ["text"]}},
+            "discriminator": {
+                "propertyName": "type",
+                "mapping": {"text": "#/components/schemas/Text"},
+            },
+        },
+        Text={"allOf": [{"required": ["text"]}]},
+    )
+    for name, component in {
+        "good": {"type": "body", "parameters": [{"type": "text", "text": "a"}]},
+        "wrong": {"type": "body", "parameters": [{"type": "text", "words": "a"}]},
+        "newer_parameter": {"type": "body", "parameters": [{"type": "emoji"}]},
+        "newer_component": {"type": "carousel", "index": 1},
+        "newer_button": {"type": "button", "sub_type": "flow", "index": 0},
+        "button": {"type": "button", "sub_type": "url", "index": "0"},
+        "no_string": {"type": "button", "sub_type": "url", "index": 0},
+    }.items():
+        content = {"language": {}, "components": [component]}
+        sent = {"type": "template", "template": content}
+        (tmp_path / f"{name}.json").write_text(json.dumps(sent))
+
+    found = {f.where: set(f.problems) for f in contract.check_outbound(document, tmp_path)}
+
+    place = "template/components/0"
+    assert found == {
+        "good.json": set(),
+        "wrong.json": {f"{place}/parameters/0: 'text' is a required property"},
+        "newer_parameter.json": set(),
+        "newer_component.json": set(),
+        "newer_button.json": set(),
+        "button.json": set(),
+        "no_string.json": {f"{place}/index: 0 is not of type 'string'"},
+    }
+
+
 def test_a_request_that_would_be_refused_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,7 @@ from switchboard.whatsapp.outbound.sticker import StickerMessage
 from switchboard.whatsapp.outbound.text import Text, TextMessage
 from switchboard.whatsapp.outbound.video import VideoMessage
 from tests.interactive_messages import MESSAGES
+from tests.template_messages import TEMPLATES
 
 OUTBOUND = Path(__file__).resolve().parents[1] / "payloads" / "outbound"
 KEY = "01930f0a-7a11-7c3e-9d55-0a4f6b1c2d3e.1"
@@ -181,7 +182,7 @@ CASES: dict[str, tuple[Message, str, str | None]] = {
         PHONE,
         KEY,
     ),
-    **{name: (message, PHONE, KEY) for name, message in MESSAGES.items()},
+    **{name: (message, PHONE, KEY) for name, message in (MESSAGES | TEMPLATES).items()},
     "interactive_kind_of_tomorrow": (
         UncheckedMessage(
             "interactive.seance",
@@ -252,8 +253,8 @@ def test_every_model_is_found_by_its_word_and_shown_by_a_file() -> None:
     models = {model_of(word) for word in (*TYPES, *(f"interactive.{kind}" for kind in kinds))}
     assert None not in models
     assert {type(message) for message, _, _ in CASES.values()} == {*models, UncheckedMessage}
-    beside = {path.stem for path in folder.glob("[a-z]*.py")}
-    assert beside == {*TYPES, "request", "unchecked"}
+    beside = {path.stem for path in folder.glob("[a-z]*")}
+    assert beside == {*TYPES, "interactive", "request", "unchecked"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -28,6 +28,7 @@ TYPES = (
     "location",
     "reaction",
     "sticker",
+    "template",
     "text",
     "video",
 )

@@ -41,13 +41,16 @@ def _together(sections: list[ProductSection]) -> list[ProductSection]:
     return sections
 
 
+Sections = Annotated[
+    list[ProductSection], Field(min_length=1, max_length=10), AfterValidator(_together)
+]
+
+
 class ProductListAction(Part):
     """Up to ten sections with thirty products in all."""
 
     catalog_id: Word
-    sections: Annotated[
-        list[ProductSection], Field(min_length=1, max_length=10), AfterValidator(_together)
-    ]
+    sections: Sections
 
 
 class ProductList(Part):
