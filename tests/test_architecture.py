@@ -31,6 +31,7 @@ from switchboard.intake.effects import EFFECTS, Effect
 from switchboard.jobs._kind import JOB_KINDS, JobKind
 from switchboard.kernel.db import queries
 from switchboard.kernel.registry import Registry
+from switchboard.outbox import effects as outgoing
 from switchboard.policy.gates._gate import Gate
 from switchboard.whatsapp.webhook import Malformed, parse
 from switchboard.whatsapp.webhook.fields import FIELDS, Field
@@ -224,6 +225,7 @@ FAMILIES: list[tuple[str, type[Any]]] = [
     ("jobs", JobKind),
     ("policy/gates", Gate),
     ("intake/effects", Effect),
+    ("outbox/effects", outgoing.Effect),
     ("whatsapp/webhook/fields", Field),
 ]
 KINDS = [
@@ -256,10 +258,11 @@ def test_the_folder_is_the_list() -> None:
 def test_every_effect_and_event_has_its_function(planner: ClonedDatabase) -> None:
     wanted = {f"effect_{effect.name}" for effect in EFFECTS}
     wanted |= {f"event_{event}" for field in FIELDS for event in field.events}
+    wanted |= {f"outgoing_effect_{effect.name}" for effect in outgoing.EFFECTS}
     with psycopg.connect(planner.superuser_url) as link:
         rows = link.execute(
             "select proname::text from pg_proc where pronamespace = 'messaging'::regnamespace"
-            " and proname ~ '^(effect|event)_'"
+            " and proname ~ '^(effect|event|outgoing_effect)_'"
         )
         assert {name for (name,) in rows} == wanted
 

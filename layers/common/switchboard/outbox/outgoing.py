@@ -31,7 +31,9 @@ class Outgoing:
 
     `phone` holds digits as the caller wrote them, `contact_id` is the other way to name somebody;
     exactly one is given. `message` is Meta's message object, checked already. `key` is the caller's
-    idempotency key and `sha256` the digest of the request it belongs to.
+    idempotency key and `sha256` the digest of the request it belongs to. `effects` are documents
+    {"k": kind, …} of what is written in the transaction that stores the message (outbox/effects).
+    `track_links`: its buttons lead through links of ours.
     """
 
     phone_number_id: str
@@ -48,6 +50,8 @@ class Outgoing:
     key: str | None = None
     sha256: bytes = b""
     warnings: tuple[str, ...] = field(default=())
+    effects: tuple[dict[str, Any], ...] = ()
+    track_links: bool = False
 
     @property
     def type(self) -> str:

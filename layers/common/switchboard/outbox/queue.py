@@ -8,6 +8,7 @@ from uuid import UUID
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.db import Connection
 from switchboard.outbox.answers import Answer, of_message
+from switchboard.outbox.effects import with_effects
 from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.reserve import reserve
 from switchboard.tools import Tools
@@ -25,7 +26,7 @@ def queue(
         tools,
         lambda run: run(connection),
         tenant_id,
-        items,
+        [with_effects(item, tools.settings.public_url) for item in items],
         token=uuid7(),
         lease=False,
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from switchboard.kernel.errors import ProblemError
 from switchboard.outbox.answers import Answer, of_problem
 from switchboard.outbox.commit import commit
+from switchboard.outbox.flow_tokens import refuse_used_tokens
 from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.reserve import judge
 from switchboard.tools import Tools
@@ -20,6 +21,9 @@ def rehearse(
     What a send could not store (an unknown number, say) is the same problem as there. Raises
     Unavailable when the database is away.
     """
+    refused = refuse_used_tokens(tools, tenant_id, [item])
+    if refused:
+        return of_problem(refused[0])
     try:
         decision = judge(
             tools, lambda run: commit(tools, run, again=True), tenant_id, item, scopes=scopes

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from switchboard.kernel import phones
 from switchboard.kernel.errors import BadRequest, Unprocessable
+from switchboard.outbox.effects import with_effects
 from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.wire import check
 from switchboard.policy import Kind, kind_of
@@ -31,14 +32,16 @@ class SendRequest(BaseModel):
     urgent: bool = False
     expires_at: AwareDatetime | None = None
     metadata: dict[str, Any] | None = None
+    track_links: bool = False
     idempotency_key: Annotated[str | None, Field(min_length=1, max_length=255)] = None
 
 
-def read(body: Any, *, key: str | None = None) -> Outgoing:
+def read(body: Any, *, key: str | None = None, public_url: str | None = None) -> Outgoing:
     """Return the message that `body` asks for.
 
-    `key` is the Idempotency-Key header; a body may carry its own `idempotency_key`. Raises
-    BadRequest when the body is no JSON object, Unprocessable naming the field.
+    `key` is the Idempotency-Key header; a body may carry its own `idempotency_key`. `public_url` is
+    the setting, where tracked links begin. Raises BadRequest when the body is no JSON object,
+    Unprocessable naming the field.
     """
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
@@ -60,7 +63,7 @@ def read(body: Any, *, key: str | None = None) -> Outgoing:
     key = key or request.idempotency_key
     if key is not None and len(key) > 255:
         raise BadRequest("an idempotency key has at most 255 characters", field="idempotency_key")
-    return Outgoing(
+    item = Outgoing(
         phone_number_id=request.sender,
         phone=phone,
         contact_id=contact_id,
@@ -73,7 +76,9 @@ def read(body: Any, *, key: str | None = None) -> Outgoing:
         key=key,
         sha256=_digest(body) if key is not None else b"",
         warnings=warnings,
+        track_links=request.track_links,
     )
+    return with_effects(item, public_url)
 
 
 def _recipient(to: str) -> tuple[str | None, UUID | None]:

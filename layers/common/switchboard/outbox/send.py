@@ -9,9 +9,10 @@ from uuid import UUID
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.db import Connection
 from switchboard.kernel.log import log
-from switchboard.outbox.answers import Answer, of_message
+from switchboard.outbox.answers import Answer, of_message, of_problem
 from switchboard.outbox.commit import commit
 from switchboard.outbox.find import status_of
+from switchboard.outbox.flow_tokens import refuse_used_tokens
 from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.ready import Ready
 from switchboard.outbox.reserve import Reservation, reserve
@@ -40,6 +41,17 @@ def send_many(
     What does not fit is pending: process_jobs goes on with it. Raises Unavailable when the database
     is away before anything is stored.
     """
+    refused = refuse_used_tokens(tools, tenant_id, items)
+    if refused:
+        left = [item for n, item in enumerate(items) if n not in refused]
+        sent = iter(_send_many(tools, tenant_id, left, scopes) if left else ())
+        return [of_problem(refused[n]) if n in refused else next(sent) for n in range(len(items))]
+    return _send_many(tools, tenant_id, items, scopes)
+
+
+def _send_many(
+    tools: Tools, tenant_id: UUID, items: Sequence[Outgoing], scopes: frozenset[str] | None
+) -> list[Answer]:
     until = tools.clock.monotonic() + CALLER_S
     token = uuid7()
     reservation = reserve(
