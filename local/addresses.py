@@ -64,6 +64,7 @@ def template_parameters(addresses: Addresses, log_level: str) -> dict[str, Any]:
         "DatabaseOwnerSecretArn": secret_arn(OWNER_SECRET),
         "GraphApiUrl": addresses.simulator_url,
         "RecipientAllowList": "",
+        "PublicUrl": addresses.api_url,
     }
 
 

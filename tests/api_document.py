@@ -15,11 +15,13 @@ from pydantic.json_schema import GenerateJsonSchema
 from functions.manage import app as manage
 from functions.send_message import app as send_message
 from switchboard.access import SCOPES
+from switchboard.accounts import template_sync, templates
 from switchboard.inbox import (
     account_events,
     consents,
     contacts,
     conversations,
+    links,
     media,
     messages,
     subscriptions,
@@ -31,8 +33,10 @@ from switchboard.store.consents import Consent
 from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
 from switchboard.store.letters import Letter
+from switchboard.store.links import Link
 from switchboard.store.messages import Media, Message
 from switchboard.store.subscriptions import Delivery, Subscription
+from switchboard.store.templates import Template
 
 PATH = Path(__file__).parents[1] / "docs" / "api" / "openapi.yaml"
 Json = dict[str, Any]
@@ -50,6 +54,7 @@ class Operation(NamedTuple):
 
 _CONVERSATION = "/v1/conversations/{id}"
 _SUBSCRIPTION = "/v1/subscriptions/{id}"
+_TEMPLATE = "/v1/templates/{id}"
 
 
 def _verb(summary: str, body: type[BaseModel] | None = None) -> Operation:
@@ -111,6 +116,9 @@ OPERATIONS: dict[str, Operation] = {
     f"POST {_CONVERSATION}/read": Operation(
         "Mark all of it as read, here and at Meta", "Read", body=conversations.Reading
     ),
+    "GET /v1/links": Operation(
+        "List tracked links with their taps, the newest first", "Link[]", links.LinkFilter
+    ),
     "GET /v1/media/{id}": Operation("Show what is known of a file", "Media"),
     "GET /v1/media/{id}/address": Operation(
         "Sign an address that reads the file for some minutes", "Address", media.AddressWanted
@@ -156,6 +164,35 @@ OPERATIONS: dict[str, Operation] = {
     f"DELETE {_SUBSCRIPTION}": Operation(
         "Forget a subscription and show it as it was; what waits ends undelivered", "Subscription"
     ),
+    "GET /v1/templates": Operation(
+        "List templates by business account, name and language",
+        "Template[]",
+        templates.TemplateFilter,
+    ),
+    "POST /v1/templates": Operation(
+        "Submit a template to Meta; `field` and `problems` name what it would refuse",
+        "Template",
+        body=templates.NewTemplate,
+        status=201,
+    ),
+    "POST /v1/templates/sync": Operation(
+        "Bring an account's templates from Meta; what takes long goes on in a job",
+        "Synced",
+        body=template_sync.SyncWanted,
+        status=202,
+    ),
+    f"GET {_TEMPLATE}": Operation("Show a template as it is known here", "Template"),
+    f"POST {_TEMPLATE}": Operation(
+        "Change an approved, rejected or paused template at Meta, components as a whole",
+        "Template",
+        body=templates.TemplateChange,
+    ),
+    f"DELETE {_TEMPLATE}": Operation(
+        "Delete it at Meta, in its language or in all, and show it as deleted",
+        "Template",
+        templates.Deletion,
+    ),
+    f"POST {_TEMPLATE}/unpause": Operation("End a pause that pacing made", "Template"),
     "GET /v1/dead-letters": Operation(
         "List what could not be processed, the newest first", "Letter[]", letters.LetterFilter
     ),
@@ -170,7 +207,14 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 #: Routes that something that exists may stand in the way of.
-_CONFLICTS = {"PATCH /v1/contacts/{id}", "POST /v1/subscriptions", f"POST {_SUBSCRIPTION}/test"}
+_CONFLICTS = {
+    "PATCH /v1/contacts/{id}",
+    "POST /v1/subscriptions",
+    f"POST {_SUBSCRIPTION}/test",
+    f"POST {_TEMPLATE}",
+    f"POST {_TEMPLATE}/unpause",
+    f"DELETE {_TEMPLATE}",
+}
 _TIME = {"type": "string", "format": "date-time"}
 _PROBLEMS = {
     400: "A body or parameter that cannot be read; `field` names it",
@@ -295,7 +339,7 @@ def _statuses(route: str) -> list[int]:
 def _schemas() -> Json:
     bodies = {one.body for one in OPERATIONS.values() if one.body is not None}
     made: Json = {model.__name__: _clean(model.model_json_schema()) for model in bodies}
-    for name in ("ContactChange", "ConversationChange", "SubscriptionChange"):
+    for name in ("ContactChange", "ConversationChange", "SubscriptionChange", "TemplateChange"):
         # What is left out stays as it is: there is no default.
         for member in made[name]["properties"].values():
             member.pop("default", None)
@@ -306,10 +350,13 @@ def _schemas() -> Json:
         "Conversation": Conversation,
         "Media": Media,
         "Letter": Letter,
+        "Link": Link,
         "Address": media.Address,
         "Subscription": Subscription,
         "Delivery": Delivery,
         "PutTest": subscriptions.PutTest,
+        "Template": Template,
+        "Synced": template_sync.Synced,
     }
     for name, kind in shown.items():
         made[name] = _clean(TypeAdapter(kind).json_schema(schema_generator=_Answered))

@@ -33,7 +33,11 @@ def post_message(request: Request) -> Response:
     caller = identify(made, request.headers)
     caller.require("messages:send")
     run = outbox.rehearse if _is_dry(request) else outbox.send
-    item = read(request.json(LIMIT), key=request.headers.get("idempotency-key"))
+    item = read(
+        request.json(LIMIT),
+        key=request.headers.get("idempotency-key"),
+        public_url=made.settings.public_url,
+    )
     return _response(run(made, caller.tenant_id, item, scopes=caller.scopes))
 
 
@@ -78,8 +82,10 @@ def _invoked(event: dict[str, Any]) -> dict[str, Any]:
     """
     body = {name: value for name, value in event.items() if name != "correlation_id"}
     caller = Caller(_tenant(body.pop("tenant_id", None)))
+    made = tools()
+    public_url = made.settings.public_url
     if "messages" not in body:
-        return _outcome(outbox.send(tools(), caller.tenant_id, read(body)))
+        return _outcome(outbox.send(made, caller.tenant_id, read(body, public_url=public_url)))
     messages = body["messages"]
     if not isinstance(messages, list) or not 1 <= len(messages) <= MOST:
         raise BadRequest(f"messages must be a list of 1 to {MOST}", field="messages")
@@ -87,12 +93,12 @@ def _invoked(event: dict[str, Any]) -> dict[str, Any]:
     items = []
     for message in messages:
         try:
-            items.append(read(message))
+            items.append(read(message, public_url=public_url))
         except ProblemError as error:
             answers.append(of_problem(error))
         else:
             answers.append(None)
-    sent = iter(outbox.send_many(tools(), caller.tenant_id, items) if items else ())
+    sent = iter(outbox.send_many(made, caller.tenant_id, items) if items else ())
     return {"messages": [_outcome(known or next(sent)) for known in answers]}
 
 

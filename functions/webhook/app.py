@@ -1,4 +1,7 @@
-"""Meta's webhooks: the handshake and the deliveries, of the operator's app and of tenants' own."""
+"""Meta's webhooks: the handshake and the deliveries, of the operator's app and of tenants' own.
+
+And the tracked links of buttons, which lead on to the address that was stored with the message.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import gc
 from typing import Any
 
 from switchboard.intake.receive import receive, verify
+from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.http import Request, Response, answer, text
 from switchboard.kernel.log import log
 from switchboard.tools import tools
@@ -36,9 +40,34 @@ def _post(request: Request) -> Response:
     return text(200, "")
 
 
+def _link(request: Request) -> Response:
+    # Here, since webhooks should not pay for it at their cold start.
+    from switchboard.inbox.links import follow
+
+    method = request.route.partition(" ")[0]
+    try:
+        url = follow(tools(), request.path.get("token", ""), method, request.headers)
+    except Unavailable as error:
+        log.warning("link.unavailable", why=error.detail)
+        return _page(503, "This does not work just now. Please try again.", **error.headers)
+    if url is None:
+        return _page(404, "This link is not known, or no longer valid.")
+    return _page(302, "", location=url)
+
+
+def _page(status: int, body: str, **headers: str) -> Response:
+    """Return an answer that nobody keeps, and whose address no other site is told."""
+    response = text(status, body)
+    response["headers"] |= {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+    response["headers"] |= headers
+    return response
+
+
 ROUTES = {
     "GET /webhook": _get,
     "POST /webhook": _post,
     "GET /webhook/{app_id}": _get,
     "POST /webhook/{app_id}": _post,
+    "GET /l/{token}": _link,
+    "HEAD /l/{token}": _link,
 }

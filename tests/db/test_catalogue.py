@@ -36,6 +36,7 @@ GLOBAL_KEYS = {
     ("whatsapp_business_accounts", "waba_id"): "Meta's; webhooks are resolved by it",
     ("whatsapp_accounts", "phone_number_id"): "Meta's; webhooks are resolved by it",
     ("message_keys", "account_id,wa_message_id"): "the account names the tenant; kept narrow",
+    ("tracked_links", "token"): "who follows a link is nobody's: its token is all that is known",
     ("worker_marks", "worker"): "see TENANTLESS",
 }
 #: Definer functions that the owner of the tables must own, since they are DDL.

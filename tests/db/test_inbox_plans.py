@@ -64,6 +64,12 @@ select %(tenant)s, %(tenant)s, 'message', sha256(n::text::bytea), s.state,
 from generate_series(1, 6000) as n
 cross join lateral (select case when n %% 100 = 0 then 'dead' when n %% 50 = 0 then 'pending'
     else 'delivered' end as state) as s;
+insert into messaging.tracked_links (tenant_id, token, url, message_id, account_id, contact_id,
+    conversation_id, created_at)
+select %(tenant)s, lpad(n::text, 22, 'x'), 'https://a.example',
+    lpad(to_hex(n), 32, '0')::uuid, %(tenant)s, lpad(to_hex(1 + n %% 50), 32, '0')::uuid,
+    lpad(to_hex(1 + n %% 50), 32, '0')::uuid, now() - n * interval '1 minute'
+from generate_series(1, 4000) as n;
 """
 
 
@@ -128,6 +134,13 @@ EVENTS: dict[str, Any] = {
     "number": None,
     "field": None,
     "event": None,
+}
+LINKS: dict[str, Any] = {
+    "tenant": TENANT,
+    "since": "2020-01-01",
+    "before": "infinity",
+    "before_id": LAST_ID,
+    "limit": 51,
 }
 _BY_RECEIPT = r"Index Scan Backward using whatsapp_account_events_received"
 IDS = {"tenant_id": TENANT, "ids": [UUID(int=n) for n in range(1, 51)], "now": None}
@@ -220,6 +233,19 @@ PLANS = [
     ),
     ("account_events", "list", {**EVENTS, "walk": 5000, "event": "7"}, [_BY_RECEIPT]),
     (
+        "links",
+        "list_all",
+        LINKS,
+        ["Index Scan Backward using tracked_links_recent", r"created_at >= .*ROW\("],
+    ),
+    (
+        "links",
+        "list_of_conversation",
+        {**LINKS, "conversation": THREAD},
+        ["tracked_links_conversation"],
+    ),
+    ("links", "list_of_message", {**LINKS, "message": THREAD}, ["tracked_links_message"]),
+    (
         "messages",
         "find_media",
         {"tenant_id": TENANT, "id": THREAD},
@@ -267,7 +293,7 @@ def test_the_statement_walks_its_index(
     # Other tables of the seed are small or empty: there a scan is right.
     big = (
         "contacts|contact_identifiers|event_deliveries|media|message_changes|whatsapp_account_events"
-        "|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
+        "|tracked_links|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
     )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)
     assert not [name for name in scanned if not is_empty(link, name)], plan

@@ -101,6 +101,18 @@ def fill(desk: Desk) -> dict[str, str]:
         " values (%s, %s, 'test', sha256('x'))",
         (desk.place.tenant_id, subscription["id"]),
     )
+    desk.world.everything.execute(
+        "insert into messaging.tracked_links (tenant_id, token, url, message_id, account_id,"
+        " contact_id, conversation_id) values (%s, 'a-token-of-22-characters', 'https://x.example',"
+        " %s, %s, %s, %s)",
+        (
+            desk.place.tenant_id,
+            message["id"],
+            message["account_id"],
+            message["contact_id"],
+            message["conversation_id"],
+        ),
+    )
     return {
         "contacts": str(message["contact_id"]),
         "conversations": str(message["conversation_id"]),
@@ -118,7 +130,7 @@ def rows_of(desk: Desk) -> dict[str, Any]:
     """Return every row of the desk's tenant that a route could show or change."""
     tables = ("contacts", "whatsapp_conversations", "whatsapp_messages", "media")
     others = ("webhook_dead_letters", "scheduled_jobs", "consents", "whatsapp_account_events")
-    subscriptions = ("event_subscriptions", "event_deliveries")
+    subscriptions = ("event_subscriptions", "event_deliveries", "tracked_links")
     return {
         table: sorted(desk.place.rows(table), key=lambda row: str(row["id"]))
         for table in (*tables, *others, *subscriptions)
@@ -131,6 +143,7 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
         "consents",
         "contacts",
         "conversations",
+        "links",
         "media",
         "dead_letters",
         "subscriptions",
@@ -354,7 +367,7 @@ def test_what_is_answered_has_the_members_that_the_document_names(desk: Desk) ->
     for route, told in api_document.OPERATIONS.items():
         name = told.answers.removesuffix("[]")
         shown = {"AccountEvent", "Consent", "Contact", "Conversation", "Message", "Media", "Letter"}
-        shown |= {"Subscription", "Delivery", "SubscriptionSecret", "PutTest"}
+        shown |= {"Link", "Subscription", "Delivery", "SubscriptionSecret", "PutTest"}
         if route not in ROUTES or name not in shown or route == "POST /v1/consents":
             continue
         given = [ids[resource_of(route)]] if "{id}" in route else []

@@ -261,6 +261,8 @@ def test_routes_are_those_of_the_interface(source: dict[str, Any]) -> None:
         ("POST", "/webhook"): "WebhookFunction",
         ("GET", "/webhook/{app_id}"): "WebhookFunction",
         ("POST", "/webhook/{app_id}"): "WebhookFunction",
+        ("GET", "/l/{token}"): "WebhookFunction",
+        ("HEAD", "/l/{token}"): "WebhookFunction",
         ("POST", "/v1/messages"): "SendMessageFunction",
         ("GET", "/v1/messages/{id}"): "SendMessageFunction",
     } | {tuple(route.split(" ")): "ManageFunction" for route in managed()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from switchboard.kernel.errors import ConfigurationError
@@ -16,6 +16,13 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, str):
         return frozenset(part.strip().lstrip("+") for part in value.split(",") if part.strip())
     return value
+
+
+def _address(value: str | None) -> str | None:
+    """Check that it is the beginning of an address; a slash at its end is the same one."""
+    if value is not None and not value.startswith(("https://", "http://")):
+        raise ValueError("must begin with https://")
+    return value and value.rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -40,6 +47,9 @@ class Settings(BaseSettings):
     media_bucket: str | None = Field(None, description="bucket of the media files")
     process_jobs_function: str | None = Field(
         None, description="function name or ARN that a nudge invokes"
+    )
+    public_url: Annotated[str | None, AfterValidator(_address)] = Field(
+        None, description="address under which people reach the API: tracked links begin with it"
     )
     kms_key_id: str | None = Field(None, description="KMS key that seals tokens and secrets")
     recipient_allow_list: Annotated[frozenset[str], NoDecode, BeforeValidator(_numbers)] = Field(
