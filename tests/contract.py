@@ -110,8 +110,8 @@ def check_outbound(document: Any, folder: Path = OUTBOUND) -> list[Finding]:
         problems = jsonschema.Draft202012Validator(schema).iter_errors(
             {old: body[new] for new, old in _NEWER.items() if new in body} | body
         )
-        beyond = [] if _knows_kind(schemas, body) else list(_OF_A_KIND)
-        beyond += _newer_parts(schemas, body)
+        beyond = [*_newer_parts(schemas, body)]
+        beyond += () if _knows_kind(schemas, body) else _OF_A_KIND
         told = [
             f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
             for error in problems
@@ -225,9 +225,9 @@ def _contradicted(node: Any) -> Iterator[str]:
             yield from _contradicted(part)
     elif isinstance(node, dict):
         pattern, example = node.get("pattern"), node.get("example")
-        is_checked = isinstance(pattern, str) and isinstance(example, str)
-        if is_checked and re.search(pattern, example) is None:
-            yield pattern
+        if isinstance(pattern, str) and isinstance(example, str):
+            if re.search(pattern, example) is None:
+                yield pattern
         for part in node.values():
             yield from _contradicted(part)
 

@@ -217,7 +217,7 @@ def test_what_meta_refuses_is_refused_with_its_place(
         ({"name": "a"}, "message.template.language"),
         ({"name": "a", "language": "es"}, "message.template.language"),
         ({"name": "a", "language": {}}, "message.template.language.code"),
-        ({"name": "a", "language": {"code": "es-MX"}}, "message.template.language.code"),
+        ({"name": "a", "language": {"code": "es MX"}}, "message.template.language.code"),
         ({"name": "a", "language": {"code": "es", "policy": "any"}}, None),
         ({"name": "a", "language": {"code": "es"}, "namespace": "a"}, "message.template.namespace"),
         ({"name": "a", "language": {"code": "es"}, "components": {}}, C),

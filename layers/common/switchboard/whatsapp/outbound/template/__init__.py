@@ -16,7 +16,7 @@ from switchboard.whatsapp.outbound.template._components import Components
 class Language(Part):
     """The template's language and maybe country: `es`, `es_MX`."""
 
-    code: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(_[A-Za-z0-9]{2,8})*$", max_length=35)]
+    code: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([_-][A-Za-z0-9]{2,8})*$", max_length=35)]
     policy: Literal["deterministic"] | None = None
 
 
