@@ -225,9 +225,9 @@ def _contradicted(node: Any) -> Iterator[str]:
             yield from _contradicted(part)
     elif isinstance(node, dict):
         pattern, example = node.get("pattern"), node.get("example")
-        if isinstance(pattern, str) and isinstance(example, str):
-            if re.search(pattern, example) is None:
-                yield pattern
+        is_checked = isinstance(pattern, str) and isinstance(example, str)
+        if is_checked and re.search(str(pattern), str(example)) is None:
+            yield str(pattern)
         for part in node.values():
             yield from _contradicted(part)
 
