@@ -13,6 +13,7 @@
     GET    /simulator/faults  POST  DELETE       read, set some of, reset the switches (faults.py)
     GET    /simulator/media/{id}                 a stored picture, for the page
     POST   /simulator/reset                      forget chats, logs, pictures and faults
+           /simulator/templates                  see template_control.py
 
 {contact} is a name of the cast, a number in any form, or a business-scoped user id; a new number or
 user id becomes a new person. Errors: {"error": <text>} with 404 or 422.
@@ -35,6 +36,7 @@ from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.gestures import GESTURE, Impossible, perform
 from local.simulator.people import CAST, Person
+from local.simulator.template_control import TemplateControl
 
 Json = dict[str, Any]
 
@@ -77,6 +79,7 @@ class Control:
             ("DELETE", "/faults", self._reset_faults),
             ("GET", "/media/{media_id}", self._picture),
             ("POST", "/reset", self._reset),
+            *TemplateControl(self._exchange, _document).paths(),
         ]
         return [
             Route(f"/simulator{path}", _explained(call), methods=[method])

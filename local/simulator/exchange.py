@@ -18,6 +18,7 @@ from local.simulator.media import MediaShelf
 from local.simulator.payloads import Update, inbound, new_message_id, status
 from local.simulator.people import People, Person, digits_of, whatsapp_id
 from local.simulator.phone import Message, Phone
+from local.simulator.templates import REVIEW_SECONDS, Template, Templates
 from local.simulator.webhooks import Webhooks
 
 Json = dict[str, Any]
@@ -44,6 +45,12 @@ class Exchange:
             self.faults.change(document)
         self.webhooks = Webhooks(config, self.faults, self.journal, self.archive)
         self.webhooks.answered = self._taken_by_backend
+        self.templates = Templates(
+            self.archive,
+            self.webhooks.post,
+            lambda: self.journal.publish("templates", {}),
+            clock,
+        )
 
     async def start(self) -> None:
         """Begin delivering, and finish what an earlier run accepted."""
@@ -53,6 +60,7 @@ class Exchange:
                 person = self.people.find(message.person_id)
                 if person is not None:
                     self.webhooks.run(self._travel(person, message))
+        self._review_all()
 
     async def stop(self) -> None:
         """End the webhooks and the event streams, release the files."""
@@ -110,6 +118,21 @@ class Exchange:
             until = self.phone.typing_until(key)
             typed = {"contact": key[0], "phone_number_id": key[1], "until": until}
             self.journal.publish("typing", typed)
+
+    def review(self, template: Template) -> None:
+        """Judge a submitted template in a moment: it is approved."""
+        self.webhooks.run(self._judge(template.id))
+
+    def _review_all(self) -> None:
+        for template in self.templates:
+            if template.status == "PENDING":
+                self.review(template)
+
+    async def _judge(self, template_id: str) -> None:
+        await self.webhooks.pause(REVIEW_SECONDS)
+        template = self.templates.get(template_id)
+        if template is not None and template.status == "PENDING":
+            self.templates.set_status(template, "APPROVED")
 
     def _check_allowed(self, to: str) -> None:
         allowed = self.faults.now.allowed_recipients
@@ -223,7 +246,7 @@ class Exchange:
         return self._faults_changed()
 
     def forget_everything(self) -> None:
-        """Empty phones, logs and shelves, a healthy Meta: as on the very first start."""
+        """Empty phones, logs and shelves, a healthy Meta; accounts keep their templates."""
         self.webhooks.forget()
         self.people.clear()
         self.phone.clear()
@@ -231,6 +254,8 @@ class Exchange:
         self.limits.clear()
         self.journal.clear()
         self.archive.clear()
+        self.templates.save_all()
+        self._review_all()
         self.reset_faults()
         self.journal.publish("reload", {})
 
@@ -242,8 +267,8 @@ class Exchange:
 
     def _taken_by_backend(self, updates: list[Update]) -> None:
         for update in updates:
-            message = self.phone.get(update.item["id"])
-            if update.kind == "messages" and message is not None:
+            message = self.phone.get(update.item["id"]) if update.kind == "messages" else None
+            if message is not None:
                 self.phone.advance(message, "delivered")
 
     def _tell(self, message: Message) -> None:

@@ -1,4 +1,7 @@
-"""The Graph API as a WhatsApp backend uses it: messages, media, numbers, subscriptions."""
+"""The Graph API as a WhatsApp backend uses it: messages, media, numbers, subscriptions.
+
+Templates are in graph_template_routes.py.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from local.simulator.faults import GraphFault
 from local.simulator.graph_checks import check_send
 from local.simulator.graph_errors import GraphRefusal, unknown_object
 from local.simulator.graph_shapes import missing, unacceptable
+from local.simulator.graph_template_routes import GraphTemplates
 from local.simulator.media import MAX_BYTES, Media, parse_form
 
 Json = dict[str, Any]
@@ -49,6 +53,7 @@ class Graph:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._subscriptions: dict[str, Json] = {}
+        self._templates = GraphTemplates(exchange, self._bearer)
 
     def routes(self) -> list[Route]:
         """All routes, the version being any `vN.N`."""
@@ -59,7 +64,9 @@ class Graph:
             ("GET", "/subscribed_apps", self._subscribed),
             ("POST", "/subscribed_apps", self._subscribe),
             ("DELETE", "/subscribed_apps", self._unsubscribe),
+            *self._templates.paths(),
             ("GET", "", self._read_node),
+            ("POST", "", self._write_node),
             ("DELETE", "", self._delete_node),
         ]
         routes = [
@@ -201,8 +208,16 @@ class Graph:
         )
         return JSONResponse({"id": media.id})
 
-    async def _read_node(self, request: Request, _: Json) -> Response:
+    async def _write_node(self, request: Request, entry: Json) -> Response:
+        if self._templates.knows(request):
+            return await self._templates.edit(request, entry)
+        self._bearer(request)
+        raise unknown_object("post", request.path_params["node"])
+
+    async def _read_node(self, request: Request, entry: Json) -> Response:
         node = request.path_params["node"]
+        if self._templates.knows(request):
+            return await self._templates.read(request, entry)
         if self._exchange.config.number(node) is not None:
             return JSONResponse(_select(request, _describe_number(self._number(request))))
         if any(n.waba_id == node for n in self._exchange.config.numbers):

@@ -77,7 +77,7 @@ _HREF = "/documentation/business-messaging/whatsapp/support/error-codes"
 
 
 class GraphRefusal(Exception):
-    """The Graph API says no; `body()` is its answer."""
+    """The Graph API says no; `body()` is its answer. `told`: a title and a text for people."""
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class GraphRefusal(Exception):
         details: str | None = None,
         subcode: int | None = None,
         kind: str = "OAuthException",
+        told: tuple[str, str] | None = None,
     ) -> None:
         status, title, usual = _TABLE.get(code, (400, "Error", "Refused."))
         super().__init__(message or f"(#{code}) {title}")
@@ -95,11 +96,15 @@ class GraphRefusal(Exception):
         self.details = details or usual
         self.subcode = subcode
         self.kind = kind
+        self.told = told
 
     def body(self) -> Json:
         """Meta's error object, with a fresh trace id."""
         error: Json = {"message": str(self), "type": self.kind, "code": self.code}
-        if self.code >= 100 and self.kind == "OAuthException" and self.code != 190:
+        if self.told is not None:
+            error |= {"is_transient": False, "error_user_title": self.told[0]}
+            error["error_user_msg"] = self.told[1]
+        elif self.code >= 100 and self.kind == "OAuthException" and self.code != 190:
             error["error_data"] = {"messaging_product": "whatsapp", "details": self.details}
         if self.subcode is not None:
             error["error_subcode"] = self.subcode

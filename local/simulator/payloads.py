@@ -32,15 +32,33 @@ def new_message_id(address: str, *, inbound: bool) -> str:
 class Update:
     """One message or status on its way to the backend. Serialisable: it survives a restart.
 
-    `lane`: updates of one chat leave in order unless a switch says otherwise.
+    `lane`: updates of one chat leave in order unless a switch says otherwise. Of a whole account
+    (kind `account`): `item` is the value of the webhook's `field`, told at the second `at`.
     """
 
     id: str
     phone_number_id: str
-    kind: Literal["messages", "statuses"]
+    kind: Literal["messages", "statuses", "account"]
     item: Json
     contacts: list[Json] = field(default_factory=list)
     lane: str = ""
+    waba_id: str = ""
+    field: str = "messages"
+    at: int = 0
+
+
+def account_update(waba_id: str, field: str, value: Json, at: float) -> Update:
+    """What Meta tells of an account itself: of templates, reviews, limits."""
+    return Update(
+        id=secrets.token_hex(8),
+        phone_number_id="",
+        kind="account",
+        item=value,
+        lane=waba_id,
+        waba_id=waba_id,
+        field=field,
+        at=int(at),
+    )
 
 
 def inbound(number: BusinessNumber, person: Person, message: Message) -> Update:
@@ -109,10 +127,18 @@ def status(person: Person, message: Message, word: str, at: float) -> Update:
     )
 
 
-def envelope(updates: list[tuple[BusinessNumber, Update]]) -> Json:
-    """One POST's object: an entry per WABA, a change per number, its messages and statuses."""
+def envelope(updates: list[tuple[BusinessNumber | None, Update]]) -> Json:
+    """One POST's object: an entry per WABA, a change per number, its messages and statuses.
+
+    What is told of an account has an entry of its own, with its time and without any number.
+    """
     accounts: dict[str, dict[str, Json]] = {}
+    told: list[Json] = []
     for number, update in updates:
+        if number is None:
+            change = {"value": update.item, "field": update.field}
+            told.append({"id": update.waba_id, "time": update.at, "changes": [change]})
+            continue
         values = accounts.setdefault(number.waba_id, {})
         value = values.setdefault(
             number.phone_number_id,
@@ -136,7 +162,8 @@ def envelope(updates: list[tuple[BusinessNumber, Update]]) -> Json:
                 "changes": [{"value": value, "field": "messages"} for value in values.values()],
             }
             for waba_id, values in accounts.items()
-        ],
+        ]
+        + told,
     }
 
 

@@ -166,7 +166,11 @@ class Webhooks:
 
     def _dispatch(self, updates: list[Update]) -> None:
         numbered = [(self._config.number(u.phone_number_id), u) for u in updates]
-        known = [(number, update) for number, update in numbered if number is not None]
+        known = [
+            (number, update)
+            for number, update in numbered
+            if number is not None or update.kind == "account"
+        ]
         if not known:
             return
         body = encode(envelope(known))
@@ -292,6 +296,9 @@ def sign(body: bytes, secret: str, how: Signature) -> tuple[bytes, dict[str, str
 
 def _describe(update: Update) -> dict[str, Any]:
     item = update.item
+    if update.kind == "account":
+        name = item.get("message_template_name") or update.waba_id
+        return {"kind": update.field, "what": item.get("event"), "who": name, "id": update.id}
     what = item.get("status") if update.kind == "statuses" else item.get("type")
     who = item.get("from") or item.get("from_user_id")
     who = who or item.get("recipient_id") or item.get("recipient_user_id")

@@ -437,6 +437,28 @@ def test_the_log_is_wide_enough_to_be_read(meta: Simulator, page: Page, width: i
         assert (lines or 1) < 1.5
 
 
+def test_a_template_is_decided_on_as_meta_does(meta: Simulator, page: Page) -> None:
+    given = {
+        "waba_id": FIRST.waba_id,
+        "name": "table_kept",
+        "language": "en_US",
+        "category": "UTILITY",
+        "components": [{"type": "BODY", "text": "Your table is kept."}],
+    }
+    meta.http.post("/simulator/templates", json=given).raise_for_status()
+    try:
+        page.get_by_label("Status of table_kept (en_US)").select_option("PAUSED")
+        wait_until(lambda: [v for v in meta.backend.values() if v.get("event") == "PAUSED"])
+        expect(page.get_by_label("Status of table_kept (en_US)")).to_have_value("PAUSED")
+        page.get_by_label("Quality of table_kept (en_US)").select_option("RED")
+        wait_until(lambda: [v for v in meta.backend.values() if v.get("new_quality_score")])
+        # Another account's number, another account's templates.
+        page.locator("#number").select_option(THIRD.phone_number_id)
+        expect(page.locator("#templates")).to_have_text("This account has none yet.")
+    finally:
+        meta.http.delete("/simulator/templates").raise_for_status()
+
+
 def test_the_page_allows_no_scripts_but_its_own(meta: Simulator, page: Page) -> None:
     policy = meta.http.get("/").headers["content-security-policy"]
     assert "default-src 'none'" in policy

@@ -6,6 +6,7 @@ import { bubble } from "./bubbles.js";
 import { dayOf, face, find, h, timeOf } from "./dom.js";
 import { pickers } from "./pickers.js";
 import { switches } from "./switches.js";
+import { templates } from "./templates.js";
 
 const NEAR_END = 120;
 
@@ -196,6 +197,7 @@ function show(contact, number) {
   drawPeople();
   drawChat();
   look();
+  attempt(drawTemplates());
 }
 
 /** Tell the simulator that the person sees the chat: its messages become read. */
@@ -303,6 +305,11 @@ function view(name) {
   for (const button of document.querySelectorAll("[data-show]")) button.setAttribute("aria-pressed", String(button.dataset.show === name));
 }
 
+async function drawTemplates() {
+  const { templates: all } = await api.templates();
+  templates.draw(all, numbers.get(open.number)?.waba_id, (id, decision) => attempt(api.decide(id, decision)));
+}
+
 listen();
 view("phone");
 switches.build((changes) => attempt(api.setFaults(changes)));
@@ -313,6 +320,7 @@ follow({
   call: activity.call,
   webhook: activity.webhook,
   faults: switches.set,
+  templates: () => attempt(drawTemplates()),
   reload: () => attempt(load()),
 }, {
   lost: () => wire(false),
