@@ -58,6 +58,9 @@ class NoSends:
         self.then(len(self.deadlines))
         return {}
 
+    def next_in(self, tools: Tools) -> float | None:
+        return None
+
 
 class WorkerTools(Tools):
     """Tools whose time the test moves and which count nudges."""

@@ -180,7 +180,12 @@ def test_every_body_of_the_payload_files_is_stored_and_reaches_meta_whole(servic
         added = {"messaging_product", "recipient_type", "to", "recipient"}
         message = {key: body[key] for key in body.keys() - added - {"biz_opaque_callback_data"}}
         status, made = service.post(
-            {"from": service.place.phone_number_id, "to": str(number), "message": message}
+            {
+                "from": service.place.phone_number_id,
+                "to": str(number),
+                "message": message,
+                "category": "utility",
+            }
         )
         assert (path.name, status, made["status"]) == (path.name, 200, "accepted")
         asked = service.graph.asked[-1]

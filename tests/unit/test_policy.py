@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from switchboard.policy import Allowed, Deferred, Denied, Facts, Kind, decide, decision, kind_of
+from switchboard.policy import (
+    Allowed,
+    Deferred,
+    Denied,
+    Facts,
+    Kind,
+    decide,
+    decision,
+    kind_of,
+    stricter,
+)
+from switchboard.policy.facts import Person
 from switchboard.policy.gates._gate import ALL, Defer, Gate
 from switchboard.policy.verdict import document
 
@@ -24,21 +35,50 @@ OPEN = Facts(
     is_blocked=False,
     window_expires_at=NOW + timedelta(hours=1),
     recipient="4915112345678",
+    person=Person(opt_in="opted_in"),
 )
 
 
-def test_a_reply_in_an_open_window_may_go() -> None:
-    verdict = decide(OPEN, Kind.REPLY)
+#: Which gates a message of each kind passes: this table and nothing else.
+LIMITS = {"throughput", "pair"}
+ALWAYS = {"key", "number", "recipient", "blocked", "expiry"} | LIMITS
+CODE = ALWAYS | {"template", "portfolio"}
+NOTICE = CODE | {"opt_out", "preference", "quiet_hours"}
+TABLE = {
+    Kind.REPLY: ALWAYS | {"stop", "window"},
+    Kind.AUTHENTICATION: CODE,
+    Kind.UTILITY: NOTICE,
+    Kind.MARKETING: NOTICE | {"opt_in", "marketing_stop", "frequency", "country"},
+}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_passes_the_gates_of_the_table_and_no_others(kind: Kind) -> None:
+    verdict = decide(OPEN, kind)
     assert isinstance(verdict, Allowed)
-    assert set(verdict.findings) == {
-        "key",
-        "number",
-        "recipient",
-        "blocked",
-        "window",
-        "expiry",
-    }
+    assert set(verdict.findings) == TABLE[kind]
     assert set(verdict.findings.values()) == {"allowed"}
+
+
+def test_an_urgent_notice_passes_the_gates_of_a_code_and_nothing_else_can_be_urgent() -> None:
+    urgent = replace(OPEN, urgent=True)
+    assert set(decide(urgent, Kind.UTILITY).findings) == CODE
+    assert set(decide(urgent, Kind.MARKETING).findings) == TABLE[Kind.MARKETING]
+    assert set(decide(urgent, Kind.REPLY).findings) == TABLE[Kind.REPLY]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kind"),
+    [
+        (Kind.UTILITY, Kind.MARKETING, Kind.MARKETING),
+        (Kind.MARKETING, Kind.AUTHENTICATION, Kind.MARKETING),
+        (Kind.AUTHENTICATION, Kind.UTILITY, Kind.UTILITY),
+    ],
+)
+def test_what_meta_tells_later_of_a_template_only_adds_gates(
+    one: Kind, other: Kind, kind: Kind
+) -> None:
+    assert stricter(one, other) is stricter(other, one) is kind
 
 
 @pytest.mark.parametrize(
@@ -152,7 +192,10 @@ def test_what_is_stored_tells_when_why_and_what_to_do() -> None:
             "number": "allowed",
             "recipient": "allowed",
             "blocked": "allowed",
+            "stop": "allowed",
             "window": "window_closed",
             "expiry": "allowed",
+            "throughput": "allowed",
+            "pair": "allowed",
         },
     }

@@ -28,3 +28,11 @@ def test_where_no_key_asks_something_else_guards() -> None:
 def test_a_missing_scope_is_told_before_any_other_denial() -> None:
     """Whoever may not send learns nothing of the contact or the number."""
     assert KIND.rank == 0
+
+
+def test_urgent_needs_a_scope_of_its_own() -> None:
+    finding = KIND.ask(facts(scopes=frozenset({"messages:send"}), urgent=True))
+    assert isinstance(finding, Deny)
+    assert "messages:urgent" in finding.hint
+    both = frozenset({"messages:send", "messages:urgent"})
+    assert KIND.ask(facts(scopes=both, urgent=True)) is None

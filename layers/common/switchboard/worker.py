@@ -45,6 +45,9 @@ TICK_EVERY_S = 20.0
 FLUSH_AFTER_S = 1.0
 #: Seconds that due sends may take before jobs have their turn again.
 SENDS_S = 5.0
+#: Seconds that a worker waits for sends before it looks at jobs again: it is marked meanwhile, and
+#: nobody nudges.
+PAUSE_S = 0.4
 
 
 class Kinds(Protocol):
@@ -62,6 +65,9 @@ class Sends(Protocol):
 
     def run_due(self, tools: Tools, deadline: float) -> Mapping[str, int]:
         """Send what is due and be through by `deadline`; returns how many ended in which status."""
+
+    def next_in(self, tools: Tools) -> float | None:
+        """Return the seconds until something may go out that cannot now; None: nothing soon."""
 
 
 @dataclass(slots=True)
@@ -143,7 +149,7 @@ class _Worker:
                 if not last_look:
                     self._mark()
                 self._tick()
-                if self._turn():
+                if self._turn() or self._wait_for_sends():
                     last_look = False
                 elif last_look:
                     return
@@ -204,6 +210,14 @@ class _Worker:
         sent = sum(self._sends.run_due(self._tools, min(self._deadline, until)).values())
         self.summary.sends += sent
         return ran or sent > 0
+
+    def _wait_for_sends(self) -> bool:
+        """Wait for what may go out in a moment, but not so long that jobs notice."""
+        wait = self._sends.next_in(self._tools)
+        if wait is None or self._left() - wait < self._shortest:
+            return False
+        self._tools.clock.sleep(min(max(wait, 0.01), PAUSE_S))
+        return True
 
     def _run_batch(self) -> bool:
         now = self._monotonic()

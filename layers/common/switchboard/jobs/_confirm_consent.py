@@ -47,5 +47,6 @@ def confirm_consent(tools: Tools, connection: Connection, seen: Seen) -> Sequenc
             message={"type": "text", "text": {"body": text}},
             origin=Origin.AUTOMATION,
             origin_id=change.id,
+            confirms_consent=True,
         ),
     )

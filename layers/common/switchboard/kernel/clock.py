@@ -38,10 +38,11 @@ class Clock:
     """What tells time and makes ids.
 
     `now` is None in production (the database's clock decides), `new_id` makes version-7 ids,
-    `wall` is the process's own time, `monotonic` its stopwatch in seconds.
+    `wall` is the process's own time, `monotonic` its stopwatch in seconds, `sleep` waits seconds.
     """
 
     now: datetime | None = None
     new_id: Callable[[], UUID] = uuid7
     wall: Callable[[], datetime] = wall_clock
     monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 #: The only shape that is checked: Meta's own ids, such as 5215550001234, are numbers that
 #: phonenumbers calls impossible.
@@ -10,6 +11,34 @@ _SHAPE = re.compile(r"\+?([1-9][0-9]{6,14})")
 #: Brazil without the ninth digit: area code, then eight digits, of which a mobile's begin with 6 to
 #: 9. Those that begin with 2 to 5 are fixed lines (Anatel's plan), and numbers of their own.
 _BRAZIL_SHORT = re.compile(r"55([1-9][1-9])([6-9][0-9]{7})")
+
+#: Countries of several zones: the one where most people live (tz database, zone1970.tab).
+MOST_PEOPLE = {
+    "AR": "America/Argentina/Buenos_Aires",
+    "AU": "Australia/Sydney",
+    "BR": "America/Sao_Paulo",
+    "CA": "America/Toronto",
+    "CD": "Africa/Kinshasa",
+    "CL": "America/Santiago",
+    "CN": "Asia/Shanghai",
+    "CY": "Asia/Nicosia",
+    "DE": "Europe/Berlin",
+    "EC": "America/Guayaquil",
+    "ES": "Europe/Madrid",
+    "ID": "Asia/Jakarta",
+    "KZ": "Asia/Almaty",
+    "MN": "Asia/Ulaanbaatar",
+    "MX": "America/Mexico_City",
+    "MY": "Asia/Kuala_Lumpur",
+    "NZ": "Pacific/Auckland",
+    "PG": "Pacific/Port_Moresby",
+    "PS": "Asia/Hebron",
+    "PT": "Europe/Lisbon",
+    "RU": "Europe/Moscow",
+    "UA": "Europe/Kyiv",
+    "US": "America/New_York",
+    "UZ": "Asia/Tashkent",
+}
 
 
 def digits(text: str) -> str | None:
@@ -43,3 +72,46 @@ def told_alike(asked: str, answered: str) -> bool:
     """
     short, long = sorted((asked.removeprefix("+"), answered), key=len)
     return len(short) == 12 and short.startswith("54") and long == "549" + short[2:]
+
+
+def country_of(recipient: str) -> str | None:
+    """Return the country (ISO 3166, two letters) of digits or of a business-scoped user id.
+
+    None where the number belongs to no country. Numbers beginning with 1 are told apart by their
+    area code.
+    """
+    if "." in recipient:
+        return recipient[:2]
+    # Heavy, and only some gates of the policy ask.
+    import phonenumbers
+
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(f"+{recipient}"))
+    except phonenumbers.NumberParseException:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def zone_of(recipient: str) -> str | None:
+    """Return the time zone of digits or of a business-scoped user id, None where nobody can tell.
+
+    By the number's area where it has one, else where most people of its country live.
+    """
+    import phonenumbers
+    from phonenumbers import timezone
+
+    country = country_of(recipient)
+    if "." in recipient:
+        code = phonenumbers.country_code_for_region(recipient[:2])
+        number = phonenumbers.PhoneNumber(country_code=code, national_number=0)
+    else:
+        try:
+            number = phonenumbers.parse(f"+{national_variant(recipient)}")
+        except phonenumbers.NumberParseException:
+            return None
+    zones = timezone.time_zones_for_geographical_number(number)
+    if len(zones) == 1 and zones[0] != timezone.UNKNOWN_TIMEZONE:
+        return zones[0]
+    country = country or phonenumbers.region_code_for_country_code(number.country_code or 0)
+    known = MOST_PEOPLE.get(country)
+    return known or next((zone for zone in zones if zone != timezone.UNKNOWN_TIMEZONE), None)

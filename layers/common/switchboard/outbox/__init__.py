@@ -6,7 +6,7 @@ left. Whoever sends elsewhere than through here can lose or double a message.
 """
 
 from switchboard.outbox.answers import Answer
-from switchboard.outbox.due import Counts, run_due, sweep
+from switchboard.outbox.due import Counts, next_in, run_due, sweep
 from switchboard.outbox.find import find
 from switchboard.outbox.outgoing import Origin, Outgoing
 from switchboard.outbox.queue import queue
@@ -21,6 +21,7 @@ __all__ = [
     "Outgoing",
     "find",
     "mark_read",
+    "next_in",
     "queue",
     "rehearse",
     "run_due",

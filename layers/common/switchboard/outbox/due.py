@@ -9,13 +9,24 @@ from uuid import UUID
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.log import log
 from switchboard.outbox.commit import commit
-from switchboard.outbox.ready import Ready
+from switchboard.outbox.ready import Ready, lasts_s
 from switchboard.outbox.road import Road
-from switchboard.outbox.timing import CLAIM, LEASE_S, MARGIN_S, REQUEST_S, SWEEP
+from switchboard.outbox.timing import CLAIM, LEASE_S, MARGIN_S, REQUEST_S, SOON_S, SWEEP
 from switchboard.outbox.wire import EXTRAS
-from switchboard.policy import Allowed, Deferred, Denied, Facts, Kind, Verdict, decide
+from switchboard.policy import (
+    Allowed,
+    Deferred,
+    Denied,
+    Facts,
+    Kind,
+    Verdict,
+    decide,
+    kind_of,
+    person_of,
+    stricter,
+)
 from switchboard.policy.gates.expiry import EXPIRED
-from switchboard.policy.verdict import document
+from switchboard.policy.verdict import category_of, document, due_at
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Loaded
 from switchboard.tools import Tools
@@ -88,25 +99,50 @@ def _claim(tools: Tools, token: UUID) -> list[Ready] | None:
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
 
 
-def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
-    verdict = decide(
-        Facts(
-            at=row.at,
-            tenant_active=row.tenant_active,
-            tenant_stopped=row.tenant_stopped,
-            number_active=row.number_active,
-            number_status=row.number_status,
-            number_stopped=row.number_stopped,
-            has_token=row.access_token is not None,
-            is_blocked=row.is_blocked,
-            window_expires_at=row.window_expires_at,
-            recipient=row.recipient,
-            expires_at=row.expires_at,
-            allow_list=tools.settings.recipient_allow_list,
-        ),
-        Kind(row.kind),
+def next_in(tools: Tools) -> float | None:
+    """Return the seconds until something may go out that cannot now; None: nothing soon.
+
+    What waits for a limit or its retry is worth waiting for; a tick comes once a minute.
+    """
+    now = tools.clock.now
+    return commit(
+        tools,
+        lambda connection: store.next_sends(connection, within_s=SOON_S, now=now),
+        again=True,
     )
-    entry = document(verdict, at=row.at, attempt=row.attempt, kind=row.kind)
+
+
+def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
+    stored = row.template or {}
+    kind = Kind(row.kind)
+    if stored.get("category"):
+        # Meta may have told since what the template is: that can only add gates.
+        kind = stricter(kind, kind_of(row.message_type, stored["category"]))
+    facts = Facts(
+        at=row.at,
+        tenant_active=row.tenant_active,
+        tenant_stopped=row.tenant_stopped,
+        number_active=row.number_active,
+        number_status=row.number_status,
+        number_stopped=row.number_stopped,
+        has_token=row.access_token is not None,
+        is_blocked=row.is_blocked,
+        window_expires_at=row.window_expires_at,
+        recipient=row.recipient,
+        expires_at=row.expires_at,
+        allow_list=tools.settings.recipient_allow_list,
+        urgent=row.urgent,
+        notification_category=category_of(row.notification_category, kind),
+        paused_until=row.paused_until,
+        paused_reason=row.paused_reason,
+        last_inbound_at=row.last_inbound_at,
+        opted_out_at=row.opted_out_at,
+        confirms_consent=row.confirms_consent,
+        template_status=stored.get("status"),
+        person=person_of(row.person),
+    )
+    verdict = decide(facts, kind)
+    entry = document(verdict, at=row.at, attempt=row.attempt, kind=kind)
     return Ready(
         tenant_id=tenant_id,
         message_id=row.message_id,
@@ -125,6 +161,10 @@ def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
         tries=row.tries,
         decision=[entry],
         intent={**_intent(verdict), "decision": [entry]},
+        lasts_s=lasts_s(
+            row.at, row.kind, expires_at=row.expires_at, window_expires_at=row.window_expires_at
+        ),
+        outside=kind is not Kind.REPLY and not facts.window_open,
     )
 
 
@@ -133,7 +173,7 @@ def _intent(verdict: Verdict) -> dict[str, object]:
         case Allowed():
             return {"verdict": "allowed"}
         case Deferred():
-            return {"verdict": "deferred", "due_at": verdict.until}
+            return {"verdict": "deferred", "due_at": due_at(verdict)}
         case Denied():
             return {
                 "verdict": "expired" if verdict.reason == EXPIRED else "denied",

@@ -33,7 +33,8 @@ class Outgoing:
     exactly one is given. `message` is Meta's message object, checked already. `key` is the caller's
     idempotency key and `sha256` the digest of the request it belongs to. `effects` are documents
     {"k": kind, …} of what is written in the transaction that stores the message (outbox/effects).
-    `track_links`: its buttons lead through links of ours.
+    `track_links`: its buttons lead through links of ours. `confirms_consent`: the one sentence that
+    answers a STOP.
     """
 
     phone_number_id: str
@@ -51,6 +52,7 @@ class Outgoing:
     sha256: bytes = b""
     warnings: tuple[str, ...] = field(default=())
     effects: tuple[dict[str, Any], ...] = ()
+    confirms_consent: bool = False
     track_links: bool = False
 
     @property
@@ -58,17 +60,23 @@ class Outgoing:
         """Meta's word for the message."""
         return str(self.message["type"])
 
-    @property
-    def kind(self) -> Kind:
-        """Which gates apply."""
-        return kind_of(self.type, self.category)
+    def kind(self, stored: str | None) -> Kind:
+        """Return which gates apply; `stored` is the category that Meta has given the template."""
+        return kind_of(self.type, stored or self.category)
 
-    @property
-    def priority(self) -> int:
-        """Its place in the queue."""
-        if self.origin is Origin.CAMPAIGN or self.kind is Kind.MARKETING:
+    def priority(self, kind: Kind) -> int:
+        """Return its place in the queue."""
+        if self.origin is Origin.CAMPAIGN or kind is Kind.MARKETING:
             return BULK
         return AUTOMATIONS if self.origin is Origin.AUTOMATION else REPLIES
+
+    @property
+    def template(self) -> tuple[str, str] | None:
+        """The name and the language (with `_`) of the template that it is."""
+        if self.type != "template":
+            return None
+        named = self.message["template"]
+        return named["name"], named["language"]["code"].replace("-", "_")
 
     @property
     def content(self) -> Any:

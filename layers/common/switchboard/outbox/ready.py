@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+
+def lasts_s(
+    at: datetime, kind: str, *, expires_at: datetime | None, window_expires_at: datetime | None
+) -> float | None:
+    """Return the seconds after `at` for which a message of `kind` is worth sending; None: any."""
+    ends = [expires_at, window_expires_at if kind == "reply" else None]
+    return min(((end - at).total_seconds() for end in ends if end is not None), default=None)
 
 
 @dataclass(slots=True)
@@ -12,7 +21,10 @@ class Ready:
     """One attempt under our lease.
 
     `intent` is what the next commit writes before it may go out (a member of p_intent of
-    messaging.advance_sends); None where the reservation was the intent already.
+    messaging.advance_sends); None where the reservation was the intent already. `lasts_s` are the
+    seconds, from when it was decided, after which it is worth nothing: its own end, or that of the
+    window it answers in; None where it has none. `outside`: it is sent outside the person's window,
+    and counts against the portfolio's people.
     """
 
     tenant_id: UUID
@@ -33,6 +45,8 @@ class Ready:
     idempotency_key: str | None = None
     decision: list[dict[str, Any]] | None = None
     intent: dict[str, Any] | None = None
+    lasts_s: float | None = None
+    outside: bool = False
 
     @property
     def callback_data(self) -> str:

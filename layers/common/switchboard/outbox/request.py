@@ -15,7 +15,7 @@ from switchboard.kernel.errors import BadRequest, Unprocessable
 from switchboard.outbox.effects import with_effects
 from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.wire import check
-from switchboard.policy import Kind, kind_of
+from switchboard.policy import CATEGORIES, Kind, kind_of
 from switchboard.whatsapp.storable import unfit
 
 
@@ -54,8 +54,18 @@ def read(body: Any, *, key: str | None = None, public_url: str | None = None) ->
         raise _unprocessable(error) from None
     phone, contact_id = _recipient(request.to)
     message, warnings = check(request.message)
-    if request.urgent and kind_of(message["type"], request.category) is Kind.MARKETING:
+    # Without a category the stored template tells, when it is asked about.
+    if (
+        request.urgent
+        and request.category
+        and kind_of(message["type"], request.category) is (Kind.MARKETING)
+    ):
         raise Unprocessable("marketing cannot be urgent", field="urgent")
+    if request.notification_category not in {None, *CATEGORIES}:
+        raise Unprocessable(
+            f"notification_category must be one of {', '.join(CATEGORIES)}",
+            field="notification_category",
+        )
     if any(name.startswith("$") for name in request.metadata or ()):
         raise Unprocessable("a key of metadata starts with $, which is ours", field="metadata")
     if key is not None and not key.strip():

@@ -19,11 +19,21 @@ from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, Forbidden, NotFound, ProblemError, Unprocessable
 from switchboard.outbox.answers import Answer, of_message, of_problem
 from switchboard.outbox.outgoing import Outgoing
-from switchboard.outbox.ready import Ready
+from switchboard.outbox.ready import Ready, lasts_s
 from switchboard.outbox.timing import LEASE_S, SLICE
 from switchboard.outbox.wire import EXTRAS, extras
-from switchboard.policy import Allowed, Deferred, Denied, Facts, Verdict, decide
-from switchboard.policy.verdict import document
+from switchboard.policy import (
+    Allowed,
+    Deferred,
+    Denied,
+    Facts,
+    Kind,
+    Verdict,
+    decide,
+    person_of,
+    portfolio_of,
+)
+from switchboard.policy.verdict import category_of, document, due_at
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Asked, Reserved
 from switchboard.tools import Tools
@@ -168,9 +178,14 @@ class _Reserver:
                 taken.append(row.n)
                 continue
             plan.ready.contact_id = row.contact_id
+            plan.ready.decision = row.decision
             self.made.messages[row.n] = plan.ready
             if plan.answer is not None:
                 self.made.answers[row.n] = plan.answer
+            elif row.status == "denied" or _is_held(row):
+                self.made.answers[row.n] = of_message(
+                    plan.ready.message_id, row.status, decision=row.decision or ()
+                )
             elif not row.leased:
                 self.made.blocked.append(plan.ready)
             elif plan.row["state"] == "sending":
@@ -193,10 +208,15 @@ class _Reserver:
         if item.contact_id is not None and asked.contact_id is None:
             raise NotFound("this contact is not known", field="to")
         recipient, recipient_kind = _recipient(item, asked)
-        verdict = decide(self._facts(item, asked, recipient), item.kind)
+        stored = asked.template or {}
+        kind = item.kind(stored.get("category"))
+        if item.urgent and kind is Kind.MARKETING:
+            raise Unprocessable("marketing cannot be urgent", field="urgent")
+        facts = self._facts(item, asked, recipient, kind)
+        verdict = decide(facts, kind)
         if isinstance(verdict, Denied) and verdict.findings.get("key") not in {None, "allowed"}:
             raise Forbidden(verdict.hint)
-        entry = document(verdict, at=asked.at, attempt=1, kind=item.kind)
+        entry = document(verdict, at=asked.at, attempt=1, kind=kind)
         if item.warnings:
             entry["warnings"] = list(item.warnings)
         new_id = self.tools.clock.new_id
@@ -208,7 +228,7 @@ class _Reserver:
             contact_id=asked.contact_id or new_id(),
             phone_number_id=asked.phone_number_id,
             access_token=asked.access_token,
-            kind=item.kind,
+            kind=kind,
             recipient=recipient,
             recipient_kind=recipient_kind,
             message_type=item.type,
@@ -217,9 +237,18 @@ class _Reserver:
             extras=extras(item.message),
             idempotency_key=item.key,
             decision=[entry],
+            lasts_s=lasts_s(
+                asked.at,
+                kind,
+                expires_at=item.expires_at,
+                window_expires_at=asked.window_expires_at,
+            ),
+            outside=kind is not Kind.REPLY and not facts.window_open,
         )
         answer = _known_answer(ready, verdict)
-        row = _row(item, asked, ready, verdict)
+        row = _row(item, asked, ready, verdict, kind)
+        if kind is Kind.MARKETING and facts.person is not None and facts.person.cap is not None:
+            row["cap"], row["cap_hours"] = facts.person.cap, facts.person.cap_hours
         row["new_conversation"] = asked.conversation_id or new_id()
         if item.key is not None:
             row["key"] = item.key
@@ -227,7 +256,7 @@ class _Reserver:
             row["answer"] = None if answer is None else answer.stored()
         return _Plan(ready, row, answer)
 
-    def _facts(self, item: Outgoing, asked: Asked, recipient: str) -> Facts:
+    def _facts(self, item: Outgoing, asked: Asked, recipient: str, kind: Kind) -> Facts:
         return Facts(
             at=asked.at,
             tenant_active=bool(asked.tenant_active),
@@ -242,7 +271,25 @@ class _Reserver:
             scopes=self.scopes,
             expires_at=item.expires_at,
             allow_list=self.tools.settings.recipient_allow_list,
+            urgent=item.urgent and kind is Kind.UTILITY,
+            notification_category=category_of(item.notification_category, kind),
+            paused_until=asked.paused_until,
+            paused_reason=asked.paused_reason,
+            last_inbound_at=asked.last_inbound_at,
+            opted_out_at=asked.opted_out_at,
+            confirms_consent=item.confirms_consent,
+            template_status=(asked.template or {}).get("status"),
+            person=person_of(asked.person),
+            portfolio=portfolio_of(asked.portfolio),
+            pair_free_at=asked.pair_free_at,
+            sendable_at=asked.sendable_at,
         )
+
+
+def _is_held(row: Reserved) -> bool:
+    """Whether a limit holds it longer than a caller waits; a number's bucket fills in a moment."""
+    latest = row.decision[-1] if row.decision else {}
+    return latest.get("reason") in {"pair_limit", "portfolio_limit"}
 
 
 def _question(n: int, item: Outgoing) -> dict[str, Any]:
@@ -253,6 +300,8 @@ def _question(n: int, item: Outgoing) -> dict[str, Any]:
         question["contact"] = item.contact_id
     if item.key is not None:
         question["key"] = item.key
+    if item.template is not None:
+        question["template"], question["language"] = item.template
     return question
 
 
@@ -288,7 +337,9 @@ def _known_answer(ready: Ready, verdict: Verdict) -> Answer | None:
             return None
 
 
-def _row(item: Outgoing, asked: Asked, ready: Ready, verdict: Verdict) -> dict[str, Any]:
+def _row(
+    item: Outgoing, asked: Asked, ready: Ready, verdict: Verdict, kind: Kind
+) -> dict[str, Any]:
     """Return one member of p_items of messaging.reserve_sends (messaging.outgoing)."""
     row: dict[str, Any] = {
         "n": asked.n,
@@ -300,7 +351,7 @@ def _row(item: Outgoing, asked: Asked, ready: Ready, verdict: Verdict) -> dict[s
         "preview": item.preview,
         "origin": item.origin,
         "kind": ready.kind,
-        "priority": item.priority,
+        "priority": item.priority(kind),
         "recipient": ready.recipient,
         "recipient_kind": ready.recipient_kind,
         "decision": ready.decision,
@@ -311,7 +362,7 @@ def _row(item: Outgoing, asked: Asked, ready: Ready, verdict: Verdict) -> dict[s
         row["new_contact"] = ready.contact_id
         row["phone"] = phones.national_variant(ready.recipient)
     if isinstance(verdict, Deferred):
-        row["due_at"] = verdict.until
+        row["due_at"] = due_at(verdict)
     metadata = dict(item.metadata or {})
     if ready.extras is not None:
         metadata[EXTRAS] = ready.extras
@@ -319,10 +370,13 @@ def _row(item: Outgoing, asked: Asked, ready: Ready, verdict: Verdict) -> dict[s
         "context": item.context,
         "metadata": metadata or None,
         "origin_id": item.origin_id,
-        "category": item.category,
+        "category": (asked.template or {}).get("category") or item.category,
         "notification_category": item.notification_category,
         "urgent": item.urgent or None,
         "expires_at": item.expires_at,
+        "template": (asked.template or {}).get("id"),
+        "effects": item.effects or None,
+        "outside": ready.outside or None,
     }
     row.update((name, value) for name, value in optional.items() if value is not None)
     return row

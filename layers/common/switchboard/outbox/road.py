@@ -135,7 +135,14 @@ class Road:
             tenants[ready.tenant_id].settle.append(row)
         for ready in following:
             verdict = ready.intent or {"verdict": "allowed"}
-            tenants[ready.tenant_id].intent.append({**verdict, "id": ready.message_id})
+            tenants[ready.tenant_id].intent.append(
+                {
+                    **verdict,
+                    "id": ready.message_id,
+                    "kind": ready.kind,
+                    "outside": ready.outside,
+                }
+            )
         for ready in release:
             tenants[ready.tenant_id].release.append(ready.message_id)
         try:

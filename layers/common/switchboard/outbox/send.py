@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -70,7 +69,8 @@ def _send_many(
 
 
 def _wait_for_lanes(tools: Tools, blocked: Sequence[Ready], road: Road, token: UUID) -> None:
-    """Send what waited behind an earlier message of its conversation, one per lane and round."""
+    """Send what waited behind an earlier message of its conversation, one per lane and round, and
+    what its number's bucket had no room for."""
     waiting = {ready.message_id: ready for ready in blocked}
     tenant_id = blocked[0].tenant_id
 
@@ -80,15 +80,18 @@ def _wait_for_lanes(tools: Tools, blocked: Sequence[Ready], road: Road, token: U
         )
 
     patience = min(road.until, tools.clock.monotonic() + LANE_S)
+    pause = 0.02
     while waiting:
         leased = commit(tools, lease)
         if leased:
             road.run([], [waiting.pop(message_id) for message_id in leased])
             patience = min(road.until, tools.clock.monotonic() + LANE_S)
+            pause = 0.02
         elif tools.clock.monotonic() >= patience:
             return
         else:
-            time.sleep(0.02)
+            tools.clock.sleep(pause)
+            pause = min(2 * pause, 0.1)
 
 
 def _answer(

@@ -21,9 +21,14 @@ SLICE = THREADS
 HALF = SLICE // 2
 #: Attempts that a worker leases at once.
 CLAIM = 128
+#: Seconds for which a worker waits for what is due next; longer is the next tick's business.
+SOON_S = 10.0
 #: Attempts of one tenant that a sweep moves at once.
 SWEEP = 1000
 #: Transmissions that provably sent nothing before the message is given up.
 TRIES = 8
 #: Back-off: full jitter below BASE * 2 ** tries seconds, capped (reliability: base 2 s, 15 min).
 BACKOFF_BASE_S, BACKOFF_CAP_S = 2.0, 900.0
+#: Seconds after which a message that waits with a paused number or account looks again at most:
+#: while the pause lasts nothing is claimed, and when it is lifted nothing waits long.
+HOLD_CAP_S = 60.0

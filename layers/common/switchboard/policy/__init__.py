@@ -4,8 +4,21 @@
 gate's finding. It reads facts and touches nothing, so it can be asked beforehand as well.
 """
 
-from switchboard.policy.decision import decide, kind_of
-from switchboard.policy.facts import Facts, Kind
+from switchboard.policy.decision import decide, kind_of, stricter
+from switchboard.policy.facts import CATEGORIES, Facts, Kind, person_of, portfolio_of
 from switchboard.policy.verdict import Allowed, Deferred, Denied, Verdict
 
-__all__ = ["Allowed", "Deferred", "Denied", "Facts", "Kind", "Verdict", "decide", "kind_of"]
+__all__ = [
+    "CATEGORIES",
+    "Allowed",
+    "Deferred",
+    "Denied",
+    "Facts",
+    "Kind",
+    "Verdict",
+    "decide",
+    "kind_of",
+    "person_of",
+    "portfolio_of",
+    "stricter",
+]

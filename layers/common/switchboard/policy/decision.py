@@ -25,11 +25,23 @@ def kind_of(message_type: str, category: str | None) -> Kind:
         return Kind.MARKETING
 
 
+#: From the fewest gates to the most.
+_STRICTNESS = (Kind.REPLY, Kind.AUTHENTICATION, Kind.UTILITY, Kind.MARKETING)
+
+
+def stricter(one: Kind, other: Kind) -> Kind:
+    """Return the kind of the two that more gates apply to."""
+    return max(one, other, key=_STRICTNESS.index)
+
+
 def decide(facts: Facts, kind: Kind) -> Verdict:
     """Return the verdict of all gates of `kind`: a denial, else the latest deferral, else allowed.
 
-    A deferral past the message's expiry or, for a reply, its window is a denial at once.
+    A deferral past the message's expiry or, for a reply, its window is a denial at once. An urgent
+    utility message passes the gates of a code; nothing else can be urgent.
     """
+    if facts.urgent and kind is Kind.UTILITY:
+        kind = Kind.AUTHENTICATION
     findings: dict[str, str] = {}
     denial: Deny | None = None
     deferral: Defer | None = None

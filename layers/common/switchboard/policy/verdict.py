@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from switchboard.policy.facts import Kind
+from switchboard.policy.gates.template import PAUSED
+
 #: Gate name -> `allowed`, or the reason of its denial or deferral.
 Findings = Mapping[str, str]
 
@@ -38,6 +41,19 @@ class Deferred:
 
 
 Verdict = Allowed | Denied | Deferred
+
+
+def due_at(verdict: Deferred) -> datetime | str | None:
+    """Return when a deferred attempt is due again; what a template holds back, when it is released.
+
+    None: at once, once its number or its tenant may send again; until then nobody claims it.
+    """
+    return "infinity" if verdict.reason == PAUSED else verdict.until
+
+
+def category_of(given: str | None, kind: Kind) -> str | None:
+    """Return the category of notifications that a message belongs to."""
+    return given or ("marketing" if kind is Kind.MARKETING else None)
 
 
 def document(verdict: Verdict, *, at: datetime, attempt: int, kind: str) -> dict[str, Any]:

@@ -25,7 +25,8 @@ _ASK, _RESERVE, _ADVANCE = _SQL["ask"], _SQL["reserve"], _SQL["advance"]
 class Asked:
     """What the policy asks about a new message; None where the number, contact or key is unknown.
 
-    `known_phone` and `known_user_id` are filled when the recipient was given as a contact.
+    `known_phone` and `known_user_id` are filled when the recipient was given as a contact,
+    `template`, `person` and `portfolio` (sql/0028) where it is a template.
     """
 
     n: int
@@ -48,17 +49,32 @@ class Asked:
     key_lease_until: datetime | None
     key_message_id: UUID | None
     at: datetime
+    paused_until: datetime | None
+    paused_reason: str | None
+    last_inbound_at: datetime | None
+    opted_out_at: datetime | None
+    pair_free_at: datetime | None
+    sendable_at: datetime | None
+    template: dict[str, Any] | None
+    person: dict[str, Any] | None
+    portfolio: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """A stored message; `reserved` is False when its idempotency key was taken meanwhile."""
+    """A stored message; `reserved` is False when its idempotency key was taken meanwhile.
+
+    `status` and `decision` (its verdicts) are as they were stored: the limits and the cap have the
+    last word.
+    """
 
     n: int
     reserved: bool
     contact_id: UUID
     conversation_id: UUID
     leased: bool
+    status: str
+    decision: list[dict[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +104,20 @@ class Loaded:
     is_blocked: bool
     window_expires_at: datetime | None
     at: datetime
+    paused_until: datetime | None
+    paused_reason: str | None
+    last_inbound_at: datetime | None
+    opted_out_at: datetime | None
+    confirms_consent: bool
+    template: dict[str, Any] | None
+    person: dict[str, Any] | None
+    notification_category: str | None
+    urgent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What became of one attempt: settled, fenced (not ours any more), intended or closed."""
+    """What became of one attempt: settled, fenced (not ours any more), intended, held or closed."""
 
     message_id: UUID
     step: str
@@ -157,6 +182,12 @@ def claim(
     for tenant_id, message_id in rows:
         claimed.setdefault(tenant_id, []).append(message_id)
     return claimed
+
+
+def next_sends(connection: Connection, *, within_s: float, now: datetime | None) -> float | None:
+    """Return the seconds until something may go out that cannot now; None: nothing so soon."""
+    row = connection.execute(_SQL["next_sends"], {"within_s": within_s, "now": now}).fetchone()
+    return None if row is None else row[0]
 
 
 def load(

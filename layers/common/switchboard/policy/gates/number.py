@@ -10,6 +10,8 @@ from switchboard.policy.facts import Facts
 from switchboard.policy.gates._gate import ALL, Defer, Deny, Finding, Gate
 
 _OFF = frozenset({"disconnected", "suspended"})
+#: The year of a pause that only a person or a new token ends.
+NOBODY_KNOWS = 9999
 
 
 def _ask(facts: Facts) -> Finding:
@@ -23,6 +25,13 @@ def _ask(facts: Facts) -> Finding:
         return Deny("token_missing", "the number has no access token")
     if facts.tenant_stopped or facts.number_stopped:
         return Defer("stopped", "sending is stopped; it goes out when the stop is lifted", None)
+    if facts.paused_until is not None:
+        known = facts.paused_until.year < NOBODY_KNOWS
+        return Defer(
+            "number_paused",
+            f"Meta holds the number back: {facts.paused_reason or 'no reason given'}",
+            facts.paused_until if known else None,
+        )
     return None
 
 

@@ -8,7 +8,7 @@ from switchboard.policy.gates._gate import Deny, Finding, Gate
 
 
 def _ask(facts: Facts) -> Finding:
-    if facts.window_expires_at is not None and facts.window_expires_at > facts.at:
+    if facts.window_open:
         return None
     return Deny(
         "window_closed",

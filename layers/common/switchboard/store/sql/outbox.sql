@@ -14,6 +14,9 @@ select * from messaging.lease_sends(%(tenant)s, %(token)s, %(messages)s,
 select tenant_id, message_id from messaging.claim_sends(%(token)s, %(limit)s,
     make_interval(secs => %(lease_s)s), %(now)s)
 
+-- name: next_sends
+select messaging.next_sends(%(within_s)s, %(now)s)
+
 -- name: load
 select * from messaging.load_sends(%(tenant)s, %(token)s, %(messages)s, %(now)s)
 
@@ -29,10 +32,14 @@ select message_id, status from messaging.recover_sends(%(tenant)s, %(limit)s, %(
 
 -- name: find
 -- What GET /v1/messages/{id} shows. Inbound messages are found as well: an id is an id.
+-- held: Meta keeps the message back to look at its template first, and no status has come since.
 select id, status, wa_message_id, decision, direction, origin, message_type, category,
     conversation_id, contact_id, error_code, error_message, errors, retry_count, metadata,
     expires_at, occurred_at, accepted_at, sent_at, delivered_at, read_at, played_at, failed_at,
-    created_at, updated_at
+    created_at, updated_at,
+    status = 'accepted' and exists (select from messaging.delivery_logs as l
+        where l.tenant_id = %(tenant)s and l.message_id = %(id)s and l.status = 'accepted'
+            and l.provider_response -> 'messages' -> 0 ->> 'message_status' <> 'accepted') as held
 from messaging.whatsapp_messages where tenant_id = %(tenant)s and id = %(id)s
 
 -- name: number
