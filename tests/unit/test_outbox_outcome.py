@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from switchboard.outbox.outcome import backoff, settlement
-from switchboard.outbox.ready import Ready
-from switchboard.outbox.timing import TRIES
+from switchboard.outbox.ready import Ready, lasts_s
+from switchboard.outbox.timing import HOLD_CAP_S, TRIES
 from switchboard.outbox.wire import body
 from switchboard.whatsapp.client import Accepted, NotSent, Rejected, Throttled, Unconfirmed
 from switchboard.whatsapp.errors import Action, Scope
@@ -31,8 +32,15 @@ READY = Ready(
 )
 
 
+CODES = {Scope.PAIR: 131056, Scope.NUMBER: 130429, Scope.WABA: 80007, Scope.APP: 4}
+
+
 def throttled(scope: Scope, wait: float | None = None) -> Throttled:
-    return Throttled(130429, scope, wait, "slow", None, "T", 400, Action.BACKOFF)
+    return Throttled(CODES[scope], scope, wait, "slow", None, "T", 400, Action.BACKOFF)
+
+
+def rejected(code: int, status: int = 400) -> Rejected:
+    return Rejected(code, None, "no", None, "T", status, Action.NEVER)
 
 
 def test_an_accepted_message_keeps_metas_id_and_answer() -> None:
@@ -89,13 +97,76 @@ def test_a_pair_waits_four_to_the_n(tries: int) -> None:
 
 
 def test_a_number_waits_as_long_as_meta_says() -> None:
-    assert settlement(READY, throttled(Scope.NUMBER, 60))["delay"] >= 60
+    assert settlement(READY, throttled(Scope.NUMBER, 20))["delay"] >= 20
 
 
-@pytest.mark.parametrize("outcome", [NotSent("x"), throttled(Scope.NUMBER)])
-def test_after_the_last_try_it_is_failed(outcome: NotSent | Throttled) -> None:
+@pytest.mark.parametrize("outcome", [NotSent("x"), throttled(Scope.PAIR), rejected(134101)])
+def test_after_the_last_try_it_is_failed(outcome: NotSent | Throttled | Rejected) -> None:
     assert settlement(replace(READY, tries=TRIES - 2), outcome)["result"] == "retry"
     assert settlement(replace(READY, tries=TRIES - 1), outcome)["result"] == "failed"
+
+
+def test_an_unknown_error_goes_out_three_times_at_most() -> None:
+    assert settlement(replace(READY, tries=1), rejected(1))["result"] == "retry"
+    assert settlement(replace(READY, tries=2), rejected(1))["result"] == "failed"
+
+
+@pytest.mark.parametrize("outcome", [rejected(190, 401), rejected(131042), throttled(Scope.NUMBER)])
+def test_what_is_not_its_own_fault_never_fails_a_message(outcome: Rejected | Throttled) -> None:
+    for tries in (0, TRIES, 1_000):
+        row = settlement(replace(READY, tries=tries), outcome)
+        assert row["result"] == "retry"
+        # The pause says how long; when it is lifted the message goes out soon.
+        assert 1 <= row["delay"] <= HOLD_CAP_S
+        assert row["rest"] == row["delay"]
+
+
+def test_a_dead_token_or_a_limit_rests_the_number_a_person_or_a_template_does_not() -> None:
+    for outcome in (rejected(190, 401), *map(throttled, (Scope.NUMBER, Scope.WABA, Scope.APP))):
+        assert "rest" in settlement(READY, outcome)
+    for outcome in (
+        throttled(Scope.PAIR),
+        rejected(131026),
+        rejected(132001, 404),
+        rejected(132069),
+    ):
+        assert "rest" not in settlement(READY, outcome)
+
+
+@pytest.mark.parametrize(("code", "wait"), [(132069, 3_600), (134101, 600), (2494100, 300)])
+def test_what_meta_asks_to_send_later_waits_that_long(code: int, wait: float) -> None:
+    row = settlement(READY, rejected(code))
+    assert row["result"] == "retry"
+    assert wait <= row["delay"] <= wait + 2
+
+
+def test_what_would_be_too_late_fails_at_once_and_says_so() -> None:
+    in_time = settlement(replace(READY, lasts_s=3_700.0), rejected(132069))
+    late = settlement(replace(READY, lasts_s=3_500.0), rejected(132069))
+    assert in_time["result"] == "retry"
+    assert (late["result"], late["code"]) == ("failed", "132069")
+    assert late["message"] == "too late to try again: no"
+    assert late["errors"][0]["reason"] == "too_late"
+
+
+def test_later_counts_no_tries_where_the_message_has_an_end() -> None:
+    often = replace(READY, tries=TRIES + 5)
+    assert settlement(replace(often, lasts_s=9e6), rejected(132069))["result"] == "retry"
+    assert settlement(often, rejected(132069))["result"] == "failed"
+
+
+@pytest.mark.parametrize("code", [131026, 131047, 131050, 132001, 132015, 100, 999_999])
+def test_what_was_the_message_fails_it(code: int) -> None:
+    assert settlement(READY, rejected(code))["result"] == "failed"
+
+
+def test_a_message_lasts_until_its_own_end_or_that_of_the_window_it_answers_in() -> None:
+    at = datetime(2027, 1, 1, tzinfo=UTC)
+    hour, day = at + timedelta(hours=1), at + timedelta(days=1)
+    assert lasts_s(at, "reply", expires_at=None, window_expires_at=day) == 86_400
+    assert lasts_s(at, "reply", expires_at=hour, window_expires_at=day) == 3_600
+    assert lasts_s(at, "utility", expires_at=None, window_expires_at=day) is None
+    assert lasts_s(at, "marketing", expires_at=day, window_expires_at=None) == 86_400
 
 
 def test_a_keyed_attempt_brings_its_answer_along() -> None:

@@ -77,7 +77,7 @@ def test_every_body_we_send_is_accepted(meta: Simulator, client: GraphClient, fi
         ({"graph_fault": "throttled_pair"}, Throttled),
         ({"graph_fault": "error", "graph_error_code": 190}, Rejected),
         ({"graph_fault": "error", "graph_error_code": 131031}, Rejected),
-        ({"graph_fault": "error", "graph_error_code": 131057}, Unconfirmed),
+        ({"graph_fault": "error", "graph_error_code": 131057}, Throttled),
     ],
 )
 def test_each_fault_is_the_outcome_it_is_meant_to_be(

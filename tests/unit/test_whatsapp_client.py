@@ -225,12 +225,19 @@ def test_a_refusal_carries_its_code_and_what_to_do(code: int, status: int, actio
     )
 
 
-@pytest.mark.parametrize("code", [131000, 131016, 131057])
+@pytest.mark.parametrize("code", [131000, 131016])
 @pytest.mark.parametrize("status", [400, 500, 503])
 def test_what_meta_may_have_taken_is_unconfirmed(code: int, status: int) -> None:
     outcome = outcome_of(graph_error(code, status))
     assert isinstance(outcome, Unconfirmed)
     assert (outcome.code, outcome.http_status, outcome.trace_id) == (code, status, "Ax9")
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_maintenance_of_the_number_is_a_refusal_for_the_moment(status: int) -> None:
+    outcome = outcome_of(graph_error(131057, status))
+    assert isinstance(outcome, Throttled)
+    assert (outcome.scope, outcome.retry_after_s) == (Scope.NUMBER, 60)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 408, 500, 502, 503, 504])

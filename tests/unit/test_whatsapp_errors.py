@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from switchboard.whatsapp.consequences import consequences_of
 from switchboard.whatsapp.errors import (
     RULES,
     UNKNOWN,
     Action,
+    Fate,
     GraphError,
     Scope,
     read_error,
@@ -72,6 +77,122 @@ def test_the_limits_of_sending_name_what_has_to_wait() -> None:
         131056: Scope.PAIR,
     }
     assert all((RULES[code].wait_s or 0) > 0 for code in limits)
+
+
+PAUSES = {Action.PAUSE_NUMBER, Action.PAUSE_WABA, Action.PAUSE_APP}
+WAITS = {Action.BACKOFF, Action.LATER, Action.PAIR}
+
+
+def test_a_message_waits_with_what_is_paused_and_with_nothing_else() -> None:
+    for code, rule in RULES.items():
+        pauses = not PAUSES.isdisjoint((rule.action, *rule.also))
+        assert (rule.message is Fate.HOLD) == pauses, code
+        waits = rule.action in WAITS and not pauses
+        assert (rule.message in {Fate.RETRY, Fate.UNCONFIRMED}) == waits, code
+        assert rule.tries is None or rule.message is Fate.RETRY, code
+
+
+def test_what_is_sent_later_says_when() -> None:
+    assert all(rule.wait_s for rule in RULES.values() if rule.action is Action.LATER)
+
+
+def test_a_pause_ends_by_itself_or_somebody_hears_of_it() -> None:
+    for code, rule in RULES.items():
+        if rule.message is Fate.HOLD:
+            assert rule.wait_s is not None or rule.alert, code
+
+
+def consequences(code: int, **how: Any) -> dict[str, Any]:
+    return {made["k"]: made for made in consequences_of(code, **how)}
+
+
+def test_a_dead_token_pauses_the_number_until_there_is_another() -> None:
+    for code in (0, 190):
+        made = consequences(code, http_status=401)
+        assert made["pause_number"] == {"k": "pause_number", "c": str(code), "r": "token"}
+        assert made["tell"]["e"] is True
+    missing = consequences(200)["pause_number"]
+    assert missing["r"] == "token: 200 permission missing or removed"
+
+
+def test_a_pause_lasts_as_long_as_the_rule_or_meta_says() -> None:
+    assert consequences(80007)["pause_account"]["s"] == 60
+    assert consequences(80007, wait_s=600.0)["pause_account"]["s"] == 600
+    assert consequences(131048)["pause_number"]["s"] == 3_600
+    assert consequences(131057)["pause_number"]["s"] == 60
+    # Until somebody pays.
+    assert "s" not in consequences(131042)["pause_account"]
+    assert consequences(131031)["pause_account"]["r"] == "policy: 131031 the account is locked"
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [
+        (4, {"pause_number"}),
+        (100, set()),
+        (130429, {"throttle"}),
+        (131026, {"unreachable"}),
+        (131047, {"close_window"}),
+        (131049, set()),
+        (131050, {"opt_out"}),
+        (131056, set()),
+        (132001, {"pause_template"}),
+        (132015, {"pause_template"}),
+        (132016, {"pause_template", "tell"}),
+        (132068, {"tell"}),
+        (132069, {"tell"}),
+        (138000, {"tell"}),
+        (138006, set()),
+        (999_999, {"tell"}),
+    ],
+)
+def test_a_code_leads_to_what_its_rule_says(code: int, kinds: set[str]) -> None:
+    assert set(consequences(code)) == kinds
+
+
+def test_what_a_code_leads_to_can_be_stored() -> None:
+    for code in RULES:
+        for made in consequences_of(code):
+            assert len(made.get("r", "")) <= 200
+            if made["k"] == "pause_template":
+                assert made["v"]
+
+
+def test_every_code_is_in_the_operators_table() -> None:
+    """docs/operations.md tells of each what becomes of the message, and what follows."""
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    table = text.partition("| code | what it means |")[2].partition("\n\n")[0]
+    rows = {}
+    for line in table.splitlines()[2:]:
+        codes, _, fate, follows = (cell.strip() for cell in line.strip("|").split("|")[:4])
+        for one in codes.split(", "):
+            first, _, last = one.partition("–")
+            for code in range(int(first), int(last or first) + 1):
+                assert code not in rows, code
+                rows[code] = (fate, follows)
+    for code, rule in RULES.items():
+        kinds = {made["k"] for made in consequences_of(code)}
+        if not (kinds - {"tell"}) and rule.message is Fate.FAIL and not rule.alert:
+            # Nothing but a failed message: Meta's own list says what is wrong with it.
+            assert code not in rows, code
+            continue
+        fate, follows = rows.pop(code)
+        assert fate == rule.message, code
+        assert ("alert" in follows) == rule.alert, code
+        for kind, words in WORDS.items():
+            assert (words in follows) == (kind in kinds), (code, words)
+    assert set(rows) <= set(range(200, 300))
+
+
+WORDS = {
+    "pause_number": "number paused",
+    "pause_account": "account paused",
+    "pause_template": "template paused",
+    "throttle": "number slowed",
+    "opt_out": "opted out",
+    "unreachable": "counted as unreachable",
+    "close_window": "window closed",
+}
 
 
 def test_the_code_decides_and_not_the_status_of_the_known_ones() -> None:

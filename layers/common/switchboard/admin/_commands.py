@@ -69,6 +69,8 @@ COMMANDS: dict[str, Command] = {
                 "--tenant acme --waba 100000000000001"),
         Command("waba enable", arguments.TheBusinessAccount, use_cases.enable_waba,
                 "--tenant acme --waba 100000000000001"),
+        Command("waba resume", arguments.TheBusinessAccount, use_cases.resume_waba,
+                "--tenant acme --waba 100000000000001"),
         Command("number create", arguments.NewNumber, use_cases.create_number,
                 "--tenant acme --waba-id 100000000000001 --phone-number-id 310000000000001 "
                 "--phone-number +15550001111 --display-name Acme --access-token @token.txt"),

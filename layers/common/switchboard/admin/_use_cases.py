@@ -359,6 +359,17 @@ def enable_waba(tools: Tools, which: TheBusinessAccount) -> BusinessAccount:
     return _switch_waba(tools, which, is_active=True)
 
 
+def resume_waba(tools: Tools, which: TheBusinessAccount) -> BusinessAccount:
+    """Let a WABA go on that Meta's answers have paused, such as after a payment."""
+    with _within(tools, which.tenant) as (connection, tenant):
+        what = f"WABA {which.waba!r}"
+        row = _only(store.find_business_accounts(connection, tenant.id, which.waba), what)
+        store.resume_business_account(
+            connection, tenant_id=tenant.id, waba_id=row.waba_id, now=tools.clock.now
+        )
+        return store.find_business_accounts(connection, tenant.id, row.waba_id)[0]
+
+
 # ----------------------------------------------------------------------------------------- numbers
 
 
@@ -408,7 +419,10 @@ def _number(tools: Tools, which: TheNumber) -> Iterator[tuple[Connection, Tenant
 
 
 def update_number(tools: Tools, changed: ChangedNumber) -> Number:
-    """Change a number: its token (sealed) or how it answers."""
+    """Change a number: its token, sealed, or how it answers.
+
+    A new token ends the pause that Meta's refusals of the old one brought.
+    """
     with _number(tools, changed) as (connection, tenant, number):
         store.update_number(
             connection,
@@ -463,7 +477,7 @@ def stop_number(tools: Tools, which: TheNumber) -> Number:
 
 
 def resume_number(tools: Tools, which: TheNumber) -> Number:
-    """Resume the sends of a number, in one update."""
+    """Resume the sends of a number, also those that Meta's answers have paused, in one update."""
     return _stop_number(tools, which, stopped=False)
 
 

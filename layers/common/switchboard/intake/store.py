@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -132,6 +133,13 @@ def _store(tools: Tools, body: bytes, app_id: str | None) -> Stored:
                 stored.nudge = stored.nudge or taken.nudge
                 counts[0] += taken.messages
                 counts[1] += taken.events
+        failed = [
+            (item, account)
+            for item, account in known
+            if isinstance(item, Status) and item.status == "failed" and account is not None
+        ]
+        if failed:
+            _follow(tools, tenant_id, failed, until)
         if letters:
             _keep(tools, tenant_id, letters, app_id, until)
             stored.letters += [(tenant_id, letter) for letter in letters]
@@ -245,6 +253,31 @@ def _merge(tools: Tools, tenant_id: UUID, strangers: identity.Strangers, until: 
         reason=strangers.reason,
     )
     return True
+
+
+def _follow(
+    tools: Tools, tenant_id: UUID, failed: Sequence[tuple[Status, UUID]], until: float
+) -> None:
+    """Apply what the errors of `failed`, stored already, lead to."""
+    # Few deliveries have a failure: the others need not pay for the import.
+    from switchboard.intake.consequences import items_of
+    from switchboard.store import consequences
+
+    items = items_of(failed)
+    for first in range(0, len(items), _EVENTS_AT_ONCE):
+        part = items[first : first + _EVENTS_AT_ONCE]
+        try:
+            alerts = _tried(
+                tools,
+                until,
+                partial(consequences.apply, tenant_id=tenant_id, items=part, now=tools.clock.now),
+            )
+        except _DATA as error:
+            # The statuses are stored: Meta need not send them again.
+            log.error("webhook.consequences_lost", tenant_id=tenant_id, sqlstate=error.sqlstate)
+            continue
+        for alert in alerts:
+            log.error("meta.alert", tenant_id=tenant_id, **alert.shown())
 
 
 def _tried(tools: Tools, until: float, write: Callable[[Connection], T]) -> T:

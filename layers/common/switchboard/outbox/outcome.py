@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from switchboard.kernel import phones
 from switchboard.outbox.answers import of_message
 from switchboard.outbox.ready import Ready
-from switchboard.outbox.timing import BACKOFF_BASE_S, BACKOFF_CAP_S, TRIES
+from switchboard.outbox.timing import BACKOFF_BASE_S, BACKOFF_CAP_S, HOLD_CAP_S, TRIES
 from switchboard.whatsapp.client import (
     Accepted,
     NotSent,
@@ -17,11 +17,17 @@ from switchboard.whatsapp.client import (
     Throttled,
     Unconfirmed,
 )
-from switchboard.whatsapp.errors import Scope
+from switchboard.whatsapp.errors import Action, Fate, Rule, Scope, rule_of
+
+#: Limits that the number's other messages would hit as well.
+_WIDE = frozenset({Scope.NUMBER, Scope.WABA, Scope.APP})
 
 
 def settlement(ready: Ready, outcome: Outcome) -> dict[str, Any]:
-    """Return the member of p_settle of messaging.advance_sends for what came back."""
+    """Return the member of p_settle of messaging.advance_sends for what came back.
+
+    `rest`, besides: seconds for which the number's other messages need not try.
+    """
     row = _result(ready, outcome)
     row["id"] = ready.message_id
     row["account"] = ready.account_id
@@ -69,14 +75,8 @@ def _result(ready: Ready, outcome: Outcome) -> dict[str, Any]:
                 if phones.digits(told) and told != phones.national_variant(ready.recipient):
                     row["wa_id"] = told
             return row
-        case Rejected():
-            return _failed(_code(outcome), outcome.title, _graph_error(outcome))
-        case Throttled():
-            error = _graph_error(outcome)
-            if ready.tries + 1 >= TRIES:
-                return _failed(_code(outcome), outcome.title, error)
-            row = {"result": "retry", "delay": _throttle_delay(ready, outcome)}
-            return _with_error(row, _code(outcome), outcome.title, error)
+        case Rejected() | Throttled():
+            return _refused(ready, outcome)
         case NotSent():
             error = {"code": "not_sent", "title": "Meta was not reached", "details": outcome.reason}
             if ready.tries + 1 >= TRIES:
@@ -99,11 +99,58 @@ def backoff(tries: int) -> float:
     return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**tries))
 
 
-def _throttle_delay(ready: Ready, outcome: Throttled) -> float:
-    # Cloud API: after 131056 wait 4^X seconds, X from 0; a number's throughput recovers in seconds.
-    if outcome.scope is Scope.PAIR:
+def _refused(ready: Ready, outcome: Rejected | Throttled) -> dict[str, Any]:
+    """Return what becomes of a message that Meta refused: the code's rule says it."""
+    error = _graph_error(outcome)
+    code = _code(outcome)
+    rule = None if outcome.code is None else rule_of(outcome.code, outcome.http_status)
+    fate = _fate(outcome, rule)
+    if fate is Fate.HOLD:
+        row = {"result": "retry", "delay": _hold_delay(ready, outcome)}
+        row["rest"] = row["delay"]
+        return _with_error(row, code, outcome.title, error)
+    if fate is Fate.RETRY and _may_try_again(ready, rule):
+        delay = _retry_delay(ready, outcome, rule)
+        if ready.lasts_s is None or delay < ready.lasts_s:
+            row = {"result": "retry", "delay": delay}
+            if isinstance(outcome, Throttled) and outcome.scope in _WIDE:
+                row["rest"] = delay
+            return _with_error(row, code, outcome.title, error)
+        # When it might go out it is worth nothing any more.
+        error["reason"] = "too_late"
+        return _failed(code, f"too late to try again: {outcome.title}", error)
+    return _failed(code, outcome.title, error)
+
+
+def _fate(outcome: Rejected | Throttled, rule: Rule | None) -> Fate:
+    fate = Fate.FAIL if rule is None else rule.message
+    # An HTTP 429 is no last word, whatever its code.
+    return Fate.RETRY if fate is Fate.FAIL and isinstance(outcome, Throttled) else fate
+
+
+def _may_try_again(ready: Ready, rule: Rule | None) -> bool:
+    # What has an end of its own waits for the time that Meta names, however often.
+    if rule is not None and rule.action is Action.LATER and ready.lasts_s is not None:
+        return True
+    return ready.tries + 1 < ((rule and rule.tries) or TRIES)
+
+
+def _hold_delay(ready: Ready, outcome: Rejected | Throttled) -> float:
+    """Return when to look again: the pause itself says how long, and may end before its time."""
+    wait = (outcome.retry_after_s if isinstance(outcome, Throttled) else None) or 1.0
+    return min(HOLD_CAP_S, wait + _jitter(ready.tries))
+
+
+def _retry_delay(ready: Ready, outcome: Rejected | Throttled, rule: Rule | None) -> float:
+    # Cloud API: after 131056 wait 4^X seconds, X from 0; the others say how long, or nothing.
+    if isinstance(outcome, Throttled) and outcome.scope is Scope.PAIR:
         return min(BACKOFF_CAP_S, 4.0**ready.tries) + random.uniform(0, 0.5)
-    return (outcome.retry_after_s or 1.0) + random.uniform(0, BACKOFF_BASE_S * 2**ready.tries)
+    wait = outcome.retry_after_s if isinstance(outcome, Throttled) else rule and rule.wait_s
+    return (wait or 1.0) + _jitter(ready.tries)
+
+
+def _jitter(tries: int) -> float:
+    return random.uniform(0, BACKOFF_BASE_S * 2.0 ** min(tries, TRIES))
 
 
 def _code(outcome: Rejected | Throttled) -> str:

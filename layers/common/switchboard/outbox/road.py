@@ -18,6 +18,7 @@ import orjson
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.log import log
+from switchboard.outbox import consequences
 from switchboard.outbox.commit import commit
 from switchboard.outbox.outcome import error_of, settlement
 from switchboard.outbox.ready import Ready
@@ -26,11 +27,6 @@ from switchboard.outbox.transmit import Errand, Flight, launch
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Step
 from switchboard.tools import Tools
-from switchboard.whatsapp.client import Outcome, Throttled
-from switchboard.whatsapp.errors import Scope
-
-#: Limits that the number's other messages would hit as well.
-_WIDE = frozenset({Scope.NUMBER, Scope.WABA, Scope.APP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +65,12 @@ class Road:
                 settlement(ready, outcome)
                 for ready, outcome in zip(flight.attempts, outcomes, strict=True)
             ]
-            self._rest(flight.attempts, outcomes, rows)
+            self._rest(flight.attempts, rows)
             room = SLICE - sum(len(other.attempts) for other in flights)
             settled = list(zip(flight.attempts, rows, strict=True))
             flights.extend(self._launch(self._advance(settled, queue, min(room, HALF))))
+            # Settled and, where there are more, the next half on the wire.
+            consequences.follow(self._tools, flight.attempts, outcomes)
 
     def _launch(self, slice_: Sequence[Ready], *, alone: bool = False) -> list[Flight]:
         """Put the slice on the wire in two halves, to be settled in turn."""
@@ -107,7 +105,7 @@ class Road:
             settled = []
 
     def _hold(self, ready: Ready) -> Ready:
-        """Put off an attempt of a number that Meta throttled a moment ago."""
+        """Put off an attempt of a number that Meta held up a moment ago."""
         delay = self._resting.get(ready.account_id)
         if delay is not None:
             ready.intent = {"verdict": "deferred", "delay": delay}
@@ -116,12 +114,11 @@ class Road:
     def _rest(
         self,
         slice_: Sequence[Ready],
-        outcomes: Sequence[Outcome],
         rows: Sequence[dict[str, Any]],
     ) -> None:
-        for ready, outcome, row in zip(slice_, outcomes, rows, strict=True):
-            if isinstance(outcome, Throttled) and outcome.scope in _WIDE:
-                self._resting[ready.account_id] = row.get("delay", 1.0)
+        for ready, row in zip(slice_, rows, strict=True):
+            if "rest" in row:
+                self._resting[ready.account_id] = row["rest"]
 
     def _commit(
         self,

@@ -19,6 +19,7 @@ _SQL = queries(__package__ or "", "contacts")
 class Contact:
     """A person; `identifiers` are {"kind", "value"} of what finds them.
 
+    `unreachable_since`: the first of at least three messages in a row that could not be delivered.
     `merged_from` is the id that was asked for where it is another contact's that was merged into
     this one.
     """
@@ -48,6 +49,7 @@ class Contact:
     opted_out_at: datetime | None
     marketing_stopped_at: datetime | None
     marketing_resumed_at: datetime | None
+    unreachable_since: datetime | None
     last_seen_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -68,19 +68,28 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class BusinessAccount:
-    """A WhatsApp business account (WABA); `app_id` None: the operator's Meta app."""
+    """A WhatsApp business account (WABA); `app_id` None: the operator's Meta app.
+
+    A pause is what Meta's answers led to; one with a reason and no time has no end of its own.
+    """
 
     waba_id: str
     name: str | None
     portfolio_id: str | None
     app_id: str | None
     is_active: bool
+    sends_paused_until: datetime | None
+    sends_paused_reason: str | None
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A business number; its access token stays sealed in the database."""
+    """A business number; its access token stays sealed in the database.
+
+    `sends_stopped_at` is a person's stop, a pause what Meta's answers led to; one with a reason and
+    no time has no end of its own.
+    """
 
     id: UUID
     waba_id: str
@@ -90,6 +99,8 @@ class Number:
     status: str
     is_active: bool
     sends_stopped_at: datetime | None
+    sends_paused_until: datetime | None
+    sends_paused_reason: str | None
     has_access_token: bool
     token_expires_at: datetime | None
     auto_mark_read: bool
@@ -242,6 +253,14 @@ def insert_business_account(
     return connection.execute(_SQL["insert_business_account"], parameters).rowcount == 1
 
 
+def resume_business_account(
+    connection: Connection, *, tenant_id: UUID, waba_id: str, now: datetime | None
+) -> None:
+    """End what Meta's answers paused for a WABA's numbers, and what they said until now."""
+    parameters = {"tenant_id": tenant_id, "waba_id": waba_id, "now": now}
+    connection.execute(_SQL["resume_business_account"], parameters)
+
+
 def find_numbers(
     connection: Connection, tenant_id: UUID, wanted: str | None = None
 ) -> list[Number]:
@@ -317,7 +336,7 @@ def set_number_stopped(
     stopped: bool,
     now: datetime | None,
 ) -> None:
-    """Stop or resume everything that a number sends."""
+    """Stop everything that a number sends, or resume it, whatever Meta's answers had paused."""
     parameters = {"tenant_id": tenant_id, "id": number_id, "stopped": stopped, "now": now}
     connection.execute(_SQL["set_number_stopped"], parameters)
 

@@ -24,7 +24,15 @@ import orjson
 
 from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import ConfigurationError
-from switchboard.whatsapp.errors import UNKNOWN, Action, GraphError, Scope, read_error, rule_of
+from switchboard.whatsapp.errors import (
+    UNKNOWN,
+    Action,
+    Fate,
+    GraphError,
+    Scope,
+    read_error,
+    rule_of,
+)
 from switchboard.whatsapp.storable import is_id, unfit
 
 THREADS = 32
@@ -40,9 +48,6 @@ LONGEST_S = 15.0
 
 _LARGEST = 1_000_000
 """Bytes of an answer; Meta's have a few hundred."""
-
-# 131000 unknown error, 131016 service unavailable, 131057 maintenance: Meta may have taken it.
-_MAYBE_TAKEN = frozenset({131000, 131016, 131057})
 
 # No byte of the request has left. h11 checks the whole head before it writes (LocalProtocolError).
 _NOTHING_LEFT = (
@@ -215,22 +220,25 @@ class GraphClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
         file: File | None = None,
         longest_s: float = LONGEST_S,
     ) -> Answer | Throttled | Rejected | NotSent | Unconfirmed:
         """Ask for something else than a message; an Answer is a success, with Meta's document.
 
-        `path` stands behind the version, each part quoted; `body` goes out as JSON, `file` as the
-        form that uploads take. Unconfirmed says that it may have been done. A document with an
-        `error` beside other members (a block list taken in part) is a refusal as well; its
-        `document` has them.
+        `path` stands behind the version, each part quoted; `body` goes out as JSON, `form` as
+        multipart/form-data, `file` as the form that uploads take. Unconfirmed says that it may
+        have been done. A document with an `error` beside other members (a block list taken in
+        part) is a refusal as well; its `document` has them.
         """
         try:
             content = None if body is None else orjson.dumps(body)
         except TypeError as error:
             return NotSent(f"the body is no JSON: {error}")
         url = self._base.join(path)
-        request = self._request(method, url, token, content=content, params=params, file=file)
+        request = self._request(
+            method, url, token, content=content, params=params, form=form, file=file
+        )
         if isinstance(request, NotSent):
             return request
         answer = self._exchange(request, longest_s)
@@ -259,6 +267,7 @@ class GraphClient:
         *,
         content: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
         file: File | None = None,
     ) -> httpx.Request | NotSent:
         # The token would be printed by the error that a bad character causes further down.
@@ -280,6 +289,9 @@ class GraphClient:
                 # Meta looks at the whole file before it answers.
                 extensions={"timeout": {**_TIMEOUT, "write": 10.0, "read": 60.0}},
             )
+        if form is not None:
+            parts = {name: (None, value.encode()) for name, value in form.items()}
+            return httpx.Request(method, url, headers=headers, files=parts, extensions=extensions)
         if content is not None:
             headers.append((b"content-type", b"application/json"))
         return httpx.Request(
@@ -357,7 +369,7 @@ def _refused(answer: Answer) -> Rejected | Throttled | Unconfirmed:
     if error is None:
         return _refused_without_error(answer)
     rule = rule_of(error.code, status)
-    if error.code in _MAYBE_TAKEN:
+    if rule.message is Fate.UNCONFIRMED:
         return Unconfirmed(
             f"{error.code}: {error.title}", error.code, status, trace_id=error.trace_id
         )

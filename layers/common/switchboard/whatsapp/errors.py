@@ -38,6 +38,7 @@ class Action(StrEnum):
     PAUSE_NUMBER = "pause_number"
     PAUSE_WABA = "pause_waba"
     PAUSE_APP = "pause_app"
+    """The number whose token was used: others of the app may have one that works."""
     PAUSE_TEMPLATE = "pause_template"
     PAUSE_FLOW = "pause_flow"
     PAUSE_CALLS = "pause_calls"
@@ -62,11 +63,34 @@ class Scope(StrEnum):
     """Only this message, or nobody knows."""
 
 
+class Fate(StrEnum):
+    """What becomes of the message that was refused."""
+
+    FAIL = "fail"
+    RETRY = "retry"
+    """It is tried again, some times at most and never after its end."""
+    HOLD = "hold"
+    """Not its fault: it waits with whatever is paused, however long, until its end."""
+    UNCONFIRMED = "unconfirmed"
+    """Meta may have taken it: only a status tells, and it is never sent again blindly."""
+
+
+class Mending(StrEnum):
+    """What ends a pause before its time, besides a person: the first word of the pause's reason."""
+
+    TOKEN = "token"
+    """A new access token of the number."""
+    POLICY = "policy"
+    """Meta's reinstatement of the account."""
+
+
 class Rule(NamedTuple):
     """One code: the first action, what it means, and what else to do.
 
     `scope` is set where the code is a limit that was hit: refused now, welcome later. `wait_s` is
-    the least time to wait in seconds, `alert` says that a person should hear of it.
+    the least time to wait in seconds; a pause without one lasts until somebody mends what is wrong
+    (`mended_by`, or a person says so). `alert` says that a person should hear of it. `message` is
+    what becomes of a message whose request was answered so, `tries` how often it goes out at most.
     """
 
     action: Action
@@ -75,57 +99,115 @@ class Rule(NamedTuple):
     wait_s: float | None = None
     alert: bool = False
     also: tuple[Action, ...] = ()
+    message: Fate = Fate.FAIL
+    tries: int | None = None
+    mended_by: Mending | None = None
 
 
 _A = Action
+_HOLD, _RETRY, _UNCONFIRMED = Fate.HOLD, Fate.RETRY, Fate.UNCONFIRMED
+_TOKEN, _POLICY = Mending.TOKEN, Mending.POLICY
+_DAY_S = 86_400
 RULES: dict[int, Rule] = {
-    0: Rule(_A.PAUSE_APP, "authentication failed, a new token is needed", alert=True),
-    1: Rule(_A.BACKOFF, "unknown API error", also=(_A.FIX,)),
-    2: Rule(_A.BACKOFF, "temporary outage", wait_s=5),
-    3: Rule(_A.PAUSE_APP, "the app lacks the capability", alert=True),
-    4: Rule(_A.LATER, "the app's call limit", Scope.APP, 300, also=(_A.PAUSE_APP,)),
-    10: Rule(_A.PAUSE_APP, "permission missing or removed", alert=True, also=(_A.PAUSE_WABA,)),
-    33: Rule(_A.PAUSE_NUMBER, "the number was deleted or is out of reach", also=(_A.FIX,)),
+    0: Rule(
+        _A.PAUSE_APP,
+        "authentication failed, a new token is needed",
+        alert=True,
+        message=_HOLD,
+        mended_by=_TOKEN,
+    ),
+    1: Rule(_A.BACKOFF, "unknown API error", also=(_A.FIX,), message=_RETRY, tries=3),
+    2: Rule(_A.BACKOFF, "temporary outage", wait_s=5, message=_RETRY),
+    3: Rule(
+        _A.PAUSE_APP, "the app lacks the capability", alert=True, message=_HOLD, mended_by=_TOKEN
+    ),
+    4: Rule(_A.LATER, "the app's call limit", Scope.APP, 300, also=(_A.PAUSE_APP,), message=_HOLD),
+    10: Rule(
+        _A.PAUSE_APP, "permission missing or removed", alert=True, message=_HOLD, mended_by=_TOKEN
+    ),
+    33: Rule(
+        _A.PAUSE_NUMBER,
+        "the number was deleted or is out of reach",
+        alert=True,
+        also=(_A.FIX,),
+        message=_HOLD,
+        mended_by=_TOKEN,
+    ),
     100: Rule(_A.FIX, "invalid parameter"),
-    190: Rule(_A.PAUSE_APP, "the access token is invalid or expired", alert=True),
-    368: Rule(_A.PAUSE_WABA, "blocked for a policy violation", alert=True),
+    190: Rule(
+        _A.PAUSE_APP,
+        "the access token is invalid or expired",
+        alert=True,
+        message=_HOLD,
+        mended_by=_TOKEN,
+    ),
+    368: Rule(
+        _A.PAUSE_WABA,
+        "blocked for a policy violation",
+        wait_s=_DAY_S,
+        alert=True,
+        message=_HOLD,
+        mended_by=_POLICY,
+    ),
     501: Rule(_A.FIX, "unsupported message type (old)"),
-    613: Rule(_A.BACKOFF, "limit of the call-permission API", Scope.NUMBER, 1),
-    80007: Rule(_A.PAUSE_WABA, "the WABA's rate limit", Scope.WABA, 60, also=(_A.LATER,)),
-    80008: Rule(_A.LATER, "rate limit of business management", Scope.WABA, 60),
-    130429: Rule(_A.BACKOFF, "the number's throughput", Scope.NUMBER, 1, also=(_A.PAUSE_NUMBER,)),
+    613: Rule(_A.BACKOFF, "limit of the call-permission API", Scope.NUMBER, 1, message=_RETRY),
+    80007: Rule(
+        _A.PAUSE_WABA, "the WABA's rate limit", Scope.WABA, 60, also=(_A.LATER,), message=_HOLD
+    ),
+    80008: Rule(_A.LATER, "rate limit of business management", Scope.WABA, 60, message=_RETRY),
+    130429: Rule(
+        _A.BACKOFF,
+        "the number's throughput",
+        Scope.NUMBER,
+        1,
+        also=(_A.PAUSE_NUMBER,),
+        message=_HOLD,
+    ),
     130472: Rule(_A.NEVER, "the person is in a marketing experiment"),
     130497: Rule(_A.NEVER, "the WABA may not message this country"),
     130501: Rule(_A.FIX, "unsupported message type (old)"),
-    131000: Rule(_A.BACKOFF, "unknown error"),
-    131005: Rule(_A.PAUSE_WABA, "access denied", alert=True),
+    131000: Rule(_A.BACKOFF, "unknown error", message=_UNCONFIRMED),
+    131005: Rule(_A.PAUSE_WABA, "access denied", alert=True, message=_HOLD),
     131008: Rule(_A.FIX, "a required parameter is missing"),
     131009: Rule(_A.FIX, "a parameter's value is invalid"),
-    131016: Rule(_A.BACKOFF, "service unavailable"),
+    131016: Rule(_A.BACKOFF, "service unavailable", message=_UNCONFIRMED),
     131020: Rule(_A.NEVER, "groups"),
     131021: Rule(_A.NEVER, "the recipient is the sender"),
     131026: Rule(_A.UNREACHABLE, "undeliverable", also=(_A.NEVER,)),
     131030: Rule(_A.NEVER, "the recipient is not on the test number's list"),
-    131031: Rule(_A.PAUSE_WABA, "the account is locked", alert=True),
-    131037: Rule(_A.PAUSE_NUMBER, "the display name is not approved", alert=True),
+    131031: Rule(
+        _A.PAUSE_WABA, "the account is locked", alert=True, message=_HOLD, mended_by=_POLICY
+    ),
+    131037: Rule(_A.PAUSE_NUMBER, "the display name is not approved", alert=True, message=_HOLD),
     131041: Rule(_A.NEVER, "groups"),
-    131042: Rule(_A.PAUSE_WABA, "a payment problem", alert=True),
-    131044: Rule(_A.PAUSE_WABA, "a payment problem of calling", alert=True),
-    131045: Rule(_A.PAUSE_NUMBER, "the number's registration", alert=True),
+    131042: Rule(_A.PAUSE_WABA, "a payment problem", alert=True, message=_HOLD),
+    131044: Rule(_A.PAUSE_WABA, "a payment problem of calling", alert=True, message=_HOLD),
+    131045: Rule(_A.PAUSE_NUMBER, "the number's registration", alert=True, message=_HOLD),
     131047: Rule(_A.USE_TEMPLATE, "more than 24 hours since the person last wrote"),
-    131048: Rule(_A.PAUSE_NUMBER, "spam rate limit", Scope.NUMBER, 3_600, alert=True),
-    131049: Rule(_A.LATER, "not delivered to keep the ecosystem healthy", wait_s=86_400),
+    131048: Rule(
+        _A.PAUSE_NUMBER, "spam rate limit", Scope.NUMBER, 3_600, alert=True, message=_HOLD
+    ),
+    131049: Rule(
+        _A.LATER, "not delivered to keep the ecosystem healthy", wait_s=_DAY_S, message=_RETRY
+    ),
     131050: Rule(_A.OPT_OUT, "the person stopped marketing messages"),
     131051: Rule(_A.FIX, "unsupported message type"),
     131052: Rule(_A.NEVER, "the person's media could not be downloaded"),
     131053: Rule(_A.FIX, "our media could not be uploaded", also=(_A.NEVER,)),
     131055: Rule(_A.FIX, "method not allowed (marketing messages API)"),
-    131056: Rule(_A.PAIR, "the pair's rate limit", Scope.PAIR, 1),
-    131057: Rule(_A.PAUSE_NUMBER, "maintenance, about a minute", wait_s=60),
+    131056: Rule(_A.PAIR, "the pair's rate limit", Scope.PAIR, 1, message=_RETRY),
+    131057: Rule(_A.PAUSE_NUMBER, "maintenance, about a minute", Scope.NUMBER, 60, message=_HOLD),
     131060: Rule(_A.FIX, "the message is unavailable (linked device)"),
     131062: Rule(_A.NEVER, "a business-scoped user id is not supported here, use the phone"),
     131063: Rule(_A.FIX, "marketing is disabled on Cloud API, use the marketing messages API"),
-    131064: Rule(_A.PAUSE_WABA, "limited for misclassified templates", alert=True),
+    131064: Rule(
+        _A.PAUSE_WABA,
+        "limited for misclassified templates",
+        wait_s=_DAY_S,
+        alert=True,
+        message=_HOLD,
+        mended_by=_POLICY,
+    ),
     132000: Rule(_A.FIX, "the number of template parameters does not match"),
     132001: Rule(_A.PAUSE_TEMPLATE, "the template does not exist in this language"),
     132005: Rule(_A.FIX, "the filled-in text is too long"),
@@ -136,34 +218,36 @@ RULES: dict[int, Rule] = {
     132016: Rule(_A.PAUSE_TEMPLATE, "the template is disabled for good", alert=True),
     132018: Rule(_A.FIX, "a template parameter is invalid"),
     132068: Rule(_A.PAUSE_FLOW, "the flow is blocked", alert=True),
-    132069: Rule(_A.LATER, "the flow is throttled", wait_s=3_600, also=(_A.PAUSE_FLOW,)),
+    132069: Rule(
+        _A.LATER, "the flow is throttled", wait_s=3_600, also=(_A.PAUSE_FLOW,), message=_RETRY
+    ),
     133000: Rule(_A.FIX, "an earlier deregistration failed"),
-    133004: Rule(_A.BACKOFF, "registration is unavailable"),
+    133004: Rule(_A.BACKOFF, "registration is unavailable", message=_RETRY),
     133005: Rule(_A.FIX, "the PIN does not match"),
     133006: Rule(_A.FIX, "the number must be verified first"),
     133008: Rule(_A.FIX, "too many PIN guesses"),
     133009: Rule(_A.FIX, "PIN guesses came too fast"),
-    133010: Rule(_A.PAUSE_NUMBER, "the number is not registered", alert=True),
-    133015: Rule(_A.LATER, "the number was deleted just now", wait_s=300),
-    133016: Rule(_A.LATER, "too many registrations", wait_s=72 * 3_600),
+    133010: Rule(_A.PAUSE_NUMBER, "the number is not registered", alert=True, message=_HOLD),
+    133015: Rule(_A.LATER, "the number was deleted just now", wait_s=300, message=_RETRY),
+    133016: Rule(_A.LATER, "too many registrations", wait_s=72 * 3_600, message=_RETRY),
     134011: Rule(_A.FIX, "the payments terms are not accepted", alert=True),
     134100: Rule(_A.FIX, "the marketing messages API takes marketing templates only"),
-    134101: Rule(_A.LATER, "the template is still being synced", wait_s=600),
+    134101: Rule(_A.LATER, "the template is still being synced", wait_s=600, message=_RETRY),
     134102: Rule(_A.FIX, "the template is unavailable for marketing messages", alert=True),
     135000: Rule(_A.FIX, "generic error, mostly of a parameter"),
     137000: Rule(_A.NEVER, "the recipient's identity changed", alert=True),
     138000: Rule(_A.PAUSE_CALLS, "calling is not enabled"),
     138001: Rule(_A.NEVER, "the person cannot receive calls"),
-    138002: Rule(_A.BACKOFF, "too many calls at once", Scope.NUMBER, 5),
+    138002: Rule(_A.BACKOFF, "too many calls at once", Scope.NUMBER, 5, message=_RETRY),
     138003: Rule(_A.NEVER, "a call is open already"),
     138004: Rule(_A.NEVER, "the call could not be connected"),
-    138005: Rule(_A.BACKOFF, "the limit of calls", Scope.NUMBER, 5),
+    138005: Rule(_A.BACKOFF, "the limit of calls", Scope.NUMBER, 5, message=_RETRY),
     138006: Rule(_A.ASK_PERMISSION, "the person has not allowed calls"),
     138007: Rule(_A.NEVER, "the call was not connected in time"),
-    138009: Rule(_A.LATER, "too many permission requests"),
-    138012: Rule(_A.LATER, "too many calls to this person"),
+    138009: Rule(_A.LATER, "too many permission requests", wait_s=3_600, message=_RETRY),
+    138012: Rule(_A.LATER, "too many calls to this person", wait_s=3_600, message=_RETRY),
     138013: Rule(_A.PAUSE_CALLS, "calling is unavailable"),
-    138014: Rule(_A.LATER, "calling is paused for low quality"),
+    138014: Rule(_A.LATER, "calling is paused for low quality", wait_s=3_600, message=_RETRY),
     138015: Rule(_A.PAUSE_CALLS, "calling is unavailable"),
     138017: Rule(_A.NEVER, "the person allowed calls for good already"),
     138018: Rule(_A.PAUSE_CALLS, "calling is unavailable"),
@@ -171,20 +255,20 @@ RULES: dict[int, Rule] = {
     **dict.fromkeys(range(139000, 139005), Rule(_A.FIX, "a change of a flow failed")),
     139100: Rule(_A.FIX, "some persons could not be blocked"),
     139101: Rule(_A.NEVER, "the block list is full"),
-    139102: Rule(_A.BACKOFF, "the block list changed meanwhile"),
-    139103: Rule(_A.BACKOFF, "the block list failed"),
+    139102: Rule(_A.BACKOFF, "the block list changed meanwhile", message=_RETRY),
+    139103: Rule(_A.BACKOFF, "the block list failed", message=_RETRY),
     **dict.fromkeys(range(147001, 147006), Rule(_A.FIX, "a business username")),
-    2494100: Rule(_A.LATER, "maintenance", wait_s=300),
+    2494100: Rule(_A.LATER, "maintenance", wait_s=300, message=_RETRY),
     **dict.fromkeys((2593107, 2593108, 2593109), Rule(_A.FIX, "the sync of the history")),
 }
 """Meta's code -> what to do."""
 
 _RANGES: tuple[tuple[range, Rule], ...] = (
-    (range(200, 300), Rule(_A.PAUSE_APP, "permission missing or removed", alert=True)),
+    (range(200, 300), RULES[10]),
     (range(131200, 131300), Rule(_A.NEVER, "groups")),
     (range(2388019, 2388300), Rule(_A.FIX, "the making of a template")),
 )
-_SERVER_FAILED = Rule(_A.BACKOFF, "unknown code of a failing server")
+_SERVER_FAILED = Rule(_A.BACKOFF, "unknown code of a failing server", message=_RETRY)
 UNKNOWN = Rule(_A.NEVER, "unknown code", alert=True)
 
 

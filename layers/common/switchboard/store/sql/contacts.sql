@@ -40,7 +40,8 @@ select c.id, c.name, c.profile_name, c.phone_book_name, c.username, c.phone_numb
     c.country_code, c.email, c.company, c.title, c.about, c.profile_picture_url, c.locale,
     c.timezone, c.tags, c.attributes, c.external_user_id, c.is_business, c.is_verified,
     c.is_blocked, c.opt_in_status, c.opted_in_at, c.opted_out_at, c.marketing_stopped_at,
-    c.marketing_resumed_at, c.last_seen_at, c.created_at, c.updated_at,
+    c.marketing_resumed_at, messaging.unreachable_since(c.tenant_id, c.id) as unreachable_since,
+    c.last_seen_at, c.created_at, c.updated_at,
     array(select jsonb_build_object('kind', i.kind, 'value', i.value)
         from messaging.contact_identifiers as i
         where i.tenant_id = c.tenant_id and i.contact_id = c.id

@@ -65,7 +65,12 @@ update messaging.meta_apps set is_active = %(is_active)s
 where tenant_id = %(tenant_id)s and app_id = %(id)s
 
 -- name: find_business_accounts
-select waba_id, name, portfolio_id, app_id, is_active, created_at
+-- Pauses are those that hold now; a reason without a time has no end of its own.
+select waba_id, name, portfolio_id, app_id, is_active,
+    case when sends_paused_until > clock_timestamp()
+        then nullif(sends_paused_until, 'infinity') end as sends_paused_until,
+    case when sends_paused_until > clock_timestamp() then sends_paused_reason end
+        as sends_paused_reason, created_at
 from messaging.whatsapp_business_accounts
 where tenant_id = %(tenant_id)s and (%(wanted)s::text is null or waba_id = %(wanted)s)
 order by created_at, waba_id
@@ -81,7 +86,11 @@ where tenant_id = %(tenant_id)s and waba_id = %(id)s
 
 -- name: find_numbers
 select id, waba_id, phone_number_id, phone_number, display_name, status, is_active,
-    sends_stopped_at, access_token_sealed is not null as has_access_token, token_expires_at,
+    sends_stopped_at, case when sends_paused_until > clock_timestamp()
+        then nullif(sends_paused_until, 'infinity') end as sends_paused_until,
+    case when sends_paused_until > clock_timestamp() then sends_paused_reason end
+        as sends_paused_reason,
+    access_token_sealed is not null as has_access_token, token_expires_at,
     auto_mark_read, acknowledging_reaction, confirm_consents, resend_once, created_at
 from messaging.whatsapp_accounts
 where tenant_id = %(tenant_id)s and (%(wanted)s::text is null
@@ -101,7 +110,8 @@ values (%(tenant_id)s, %(waba_id)s, %(phone_number_id)s, %(phone_number)s, %(dis
 on conflict do nothing
 
 -- name: update_number
--- Null leaves a column as it is; an empty reaction takes it away; a new token brings its own end.
+-- Null leaves a column as it is; an empty reaction takes it away; a new token brings its own end, and
+-- ends the pause that the old one brought.
 update messaging.whatsapp_accounts
 set display_name = coalesce(%(display_name)s::text, display_name),
     access_token_sealed = coalesce(%(access_token_sealed)s::bytea, access_token_sealed),
@@ -109,6 +119,12 @@ set display_name = coalesce(%(display_name)s::text, display_name),
         then coalesce(%(token_expires_at)s::timestamptz, token_expires_at)
         else %(token_expires_at)s::timestamptz end,
     status = case when %(access_token_sealed)s::bytea is null then status else 'connected' end,
+    (sends_paused_until, sends_paused_reason, sends_paused_at) = (
+        select p.until, p.reason, p.at
+        from (values (sends_paused_until, sends_paused_reason, sends_paused_at))
+            as p(until, reason, at)
+        where %(access_token_sealed)s::bytea is null
+            or not coalesce(starts_with(p.reason, 'token'), false)),
     auto_mark_read = coalesce(%(auto_mark_read)s::boolean, auto_mark_read),
     acknowledging_reaction = nullif(
         coalesce(%(acknowledging_reaction)s::text, acknowledging_reaction), ''),
@@ -121,10 +137,22 @@ update messaging.whatsapp_accounts set is_active = %(is_active)s
 where tenant_id = %(tenant_id)s and id = %(id)s
 
 -- name: set_number_stopped
+-- To let a number go on is to end what Meta's answers paused, too, and what they said until now.
 update messaging.whatsapp_accounts
 set sends_stopped_at = case when %(stopped)s::boolean
-    then coalesce(sends_stopped_at, %(now)s::timestamptz, clock_timestamp()) end
+        then coalesce(sends_stopped_at, %(now)s::timestamptz, clock_timestamp()) end,
+    sends_paused_until = case when %(stopped)s::boolean then sends_paused_until end,
+    sends_paused_reason = case when %(stopped)s::boolean then sends_paused_reason end,
+    sends_paused_at = case when %(stopped)s::boolean then sends_paused_at end,
+    sends_resumed_at = case when %(stopped)s::boolean then sends_resumed_at
+        else coalesce(%(now)s::timestamptz, clock_timestamp()) end
 where tenant_id = %(tenant_id)s and id = %(id)s
+
+-- name: resume_business_account
+update messaging.whatsapp_business_accounts
+set sends_paused_until = null, sends_paused_reason = null, sends_paused_at = null,
+    sends_resumed_at = coalesce(%(now)s::timestamptz, clock_timestamp())
+where tenant_id = %(tenant_id)s and waba_id = %(waba_id)s
 
 -- name: find_keys
 select id, name, key_prefix, scopes, expires_at, revoked_at, created_at
