@@ -15,28 +15,47 @@ from pydantic.json_schema import GenerateJsonSchema
 from functions.manage import app as manage
 from functions.send_message import app as send_message
 from switchboard.access import SCOPES
-from switchboard.accounts import template_sync, templates
+from switchboard.accounts import (
+    callbacks,
+    calls,
+    flows,
+    numbers,
+    outgoing_calls,
+    profiles,
+    public_keys,
+    template_sync,
+    templates,
+)
 from switchboard.inbox import (
     account_events,
+    catalog,
     consents,
     contacts,
     conversations,
+    flow_sessions,
     links,
     media,
     messages,
     subscriptions,
+    verifications,
 )
 from switchboard.intake import asked, letters
 from switchboard.outbox.request import SendRequest
 from switchboard.store.account_events import AccountEvent
+from switchboard.store.calls import Call
+from switchboard.store.catalog import Product
 from switchboard.store.consents import Consent
 from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
+from switchboard.store.flow_sessions import FlowSession
+from switchboard.store.flows import Flow
 from switchboard.store.letters import Letter
 from switchboard.store.links import Link
 from switchboard.store.messages import Media, Message
+from switchboard.store.numbers import BusinessNumber
 from switchboard.store.subscriptions import Delivery, Subscription
 from switchboard.store.templates import Template
+from switchboard.whatsapp.flows import Preview
 
 PATH = Path(__file__).parents[1] / "docs" / "api" / "openapi.yaml"
 Json = dict[str, Any]
@@ -52,7 +71,11 @@ class Operation(NamedTuple):
     status: int = 200
 
 
+_CALL = "/v1/calls/{id}"
 _CONVERSATION = "/v1/conversations/{id}"
+_FLOW = "/v1/flows/{id}"
+_NUMBER = "/v1/numbers/{id}"
+_WABA_CALLBACK = "/v1/accounts/{id}/callback"
 _SUBSCRIPTION = "/v1/subscriptions/{id}"
 _TEMPLATE = "/v1/templates/{id}"
 
@@ -116,12 +139,134 @@ OPERATIONS: dict[str, Operation] = {
     f"POST {_CONVERSATION}/read": Operation(
         "Mark all of it as read, here and at Meta", "Read", body=conversations.Reading
     ),
+    f"POST {_CONVERSATION}/typing": Operation(
+        "Show the person for 25 seconds that somebody writes; marks as read, too", "Read"
+    ),
+    "GET /v1/calls": Operation("List calls, the newest first", "Call[]", calls.CallFilter),
+    "GET /v1/calls/permission": Operation(
+        "Ask Meta whether a number may call a person",
+        "CallPermission",
+        outgoing_calls.PermissionWanted,
+    ),
+    f"GET {_CALL}": Operation(
+        "Show a call, with the other side's session while it can still be taken", "Call"
+    ),
+    "POST /v1/calls": Operation(
+        "Call a person; 202: nobody knows yet whether Meta took it",
+        "Call",
+        body=outgoing_calls.NewCall,
+        status=201,
+    ),
+    f"POST {_CALL}/pre-accept": Operation(
+        "Let the media of a person's call be set up before it is accepted",
+        "Call",
+        body=calls.Taking,
+    ),
+    f"POST {_CALL}/accept": Operation("Take a person's call", "Call", body=calls.Taking),
+    f"POST {_CALL}/reject": Operation("Refuse a person's call", "Call"),
+    f"POST {_CALL}/terminate": Operation("End a call; its webhook tells the end", "Call"),
+    "GET /v1/numbers": Operation(
+        "List numbers in the order of their ids at Meta",
+        "BusinessNumber[]",
+        numbers.NumberFilter,
+    ),
+    f"GET {_NUMBER}": Operation("Show a number as Meta told it last", "BusinessNumber"),
+    f"PATCH {_NUMBER}": Operation(
+        "Change our settings of a number", "BusinessNumber", body=numbers.NumberChange
+    ),
+    f"POST {_NUMBER}/sync": Operation("Ask Meta what it knows of a number", "BusinessNumber"),
+    f"GET {_NUMBER}/profile": Operation("Ask Meta for the business profile", "Profile"),
+    f"POST {_NUMBER}/profile": Operation(
+        "Change the business profile at Meta", "ProfileChanged", body=profiles.ProfileChange
+    ),
+    f"GET {_NUMBER}/callback": Operation(
+        "Ask Meta where the number's webhooks of messages go", "NumberCallback"
+    ),
+    f"PUT {_NUMBER}/callback": Operation(
+        "Let them go to another address; Meta shakes hands with it first",
+        "CallbackSet",
+        body=callbacks.Callback,
+    ),
+    f"DELETE {_NUMBER}/callback": Operation("Let them go where the account's go", "CallbackSet"),
+    f"GET {_WABA_CALLBACK}": Operation(
+        "Ask Meta where the account's webhooks of messages go", "AccountCallback"
+    ),
+    f"PUT {_WABA_CALLBACK}": Operation(
+        "Let them go to another address; Meta shakes hands with it first",
+        "CallbackSet",
+        body=callbacks.Callback,
+    ),
+    f"DELETE {_WABA_CALLBACK}": Operation("Let them go to the app's own address", "CallbackSet"),
+    "POST /v1/verifications": Operation(
+        "Send a code that proves a number; it ends the person's earlier ones",
+        "Started",
+        body=verifications.NewVerification,
+        status=201,
+    ),
+    "POST /v1/verifications/{id}/check": Operation(
+        "Try the code that the person typed: five times at most",
+        "Checked",
+        body=verifications.CodeGiven,
+    ),
     "GET /v1/links": Operation(
         "List tracked links with their taps, the newest first", "Link[]", links.LinkFilter
     ),
     "GET /v1/media/{id}": Operation("Show what is known of a file", "Media"),
     "GET /v1/media/{id}/address": Operation(
         "Sign an address that reads the file for some minutes", "Address", media.AddressWanted
+    ),
+    "GET /v1/flows": Operation(
+        "List flows as Meta answered last and its webhooks told since", "Flow[]", flows.FlowFilter
+    ),
+    "POST /v1/flows": Operation(
+        "Make a flow at Meta; `validation_errors` tells what is wrong in its JSON",
+        "Flow",
+        body=flows.NewFlow,
+        status=201,
+    ),
+    "POST /v1/flows/sync": Operation(
+        "Ask Meta for all flows of a business account", "SyncedFlows", body=flows.FlowSync
+    ),
+    "GET /v1/flows/public-key": Operation(
+        "Ask Meta for the key that a number's flows encrypt with", "PublicKey", public_keys.KeyOf
+    ),
+    "POST /v1/flows/public-key": Operation(
+        "Set that key; the private one is never asked for",
+        "PublicKey",
+        public_keys.KeyOf,
+        public_keys.NewPublicKey,
+    ),
+    f"GET {_FLOW}": Operation("Show a flow as it is known here", "Flow"),
+    f"POST {_FLOW}": Operation(
+        "Change name, categories, endpoint at Meta", "Flow", body=flows.FlowChange
+    ),
+    f"DELETE {_FLOW}": Operation("Delete a draft at Meta, and show it as it was", "Flow"),
+    f"POST {_FLOW}/assets": Operation(
+        "Replace a draft's screens; `validation_errors` tells what is wrong in them",
+        "Flow",
+        body=flows.FlowAsset,
+    ),
+    f"POST {_FLOW}/publish": Operation("Let a draft out", "Flow"),
+    f"POST {_FLOW}/deprecate": Operation("Retire a flow that is out", "Flow"),
+    f"GET {_FLOW}/preview": Operation(
+        "Ask Meta where a flow can be tried in a browser", "FlowPreview"
+    ),
+    "GET /v1/flow-sessions": Operation(
+        "List what was asked with flows and answered, the newest first",
+        "FlowSession[]",
+        flow_sessions.FlowSessionFilter,
+    ),
+    "GET /v1/flow-sessions/{id}": Operation("Show a flow session", "FlowSession"),
+    "GET /v1/catalog/products": Operation(
+        "List products by catalogue and id", "Product[]", catalog.ProductFilter
+    ),
+    "PUT /v1/catalog/products": Operation(
+        "Write up to 1,000 products as they are from now on; a wrong one costs itself alone",
+        "ProductResults",
+        body=catalog.Products,
+    ),
+    "DELETE /v1/catalog/products": Operation(
+        "Forget a product, and show it as it was", "Product", catalog.TheProduct
     ),
     "GET /v1/account-events": Operation(
         "List what Meta told about accounts, the newest received first",
@@ -206,14 +351,30 @@ OPERATIONS: dict[str, Operation] = {
     ),
 }
 
+#: Paths whose id is Meta's.
+_METAS = (
+    "/v1/flows/",
+    "/v1/numbers/",
+    "/v1/accounts/",
+)
 #: Routes that something that exists may stand in the way of.
 _CONFLICTS = {
+    f"DELETE {_FLOW}",
     "PATCH /v1/contacts/{id}",
     "POST /v1/subscriptions",
     f"POST {_SUBSCRIPTION}/test",
     f"POST {_TEMPLATE}",
     f"POST {_TEMPLATE}/unpause",
     f"DELETE {_TEMPLATE}",
+    f"POST {_CONVERSATION}/typing",
+    *(f"POST {_CALL}/{verb}" for verb in ("pre-accept", "accept", "reject", "terminate")),
+}
+#: Routes that ask Meta, and tell what it answered.
+_ASKED = {
+    f"POST {_NUMBER}/sync",
+    *(f"{method} {_NUMBER}/profile" for method in ("GET", "POST")),
+    *(f"{method} {_NUMBER}/callback" for method in ("GET", "PUT", "DELETE")),
+    *(f"{method} {_WABA_CALLBACK}" for method in ("GET", "PUT", "DELETE")),
 }
 _TIME = {"type": "string", "format": "date-time"}
 _PROBLEMS = {
@@ -224,8 +385,10 @@ _PROBLEMS = {
     409: "In the way of something that exists",
     413: "The body is too large",
     422: "A member that is unknown or beyond its limits; `field` names it",
+    429: "Too many within a time; Retry-After says how long to wait",
     502: "Meta refused the message",
     503: "The database is away; Retry-After says how long to wait",
+    504: "Meta gave no clear answer: it may have been done",
 }
 
 
@@ -296,7 +459,8 @@ def _operation(route: str, scope: str, told: Operation) -> Json:
     }
     parameters: list[Json] = []
     if "{id}" in path:
-        parameters.append({"name": "id", "in": "path", "required": True, "schema": _format("uuid")})
+        kind = {"type": "string"} if path.startswith(_METAS) else _format("uuid")
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": kind})
     if told.query is not None:
         parameters += [_parameter(name, one) for name, one in _members(told.query).items()]
     if route == "POST /v1/messages":
@@ -325,32 +489,59 @@ def _operation(route: str, scope: str, told: Operation) -> Json:
 
 def _statuses(route: str) -> list[int]:
     if route == "POST /v1/messages":
-        return list(_PROBLEMS)
+        return [status for status in _PROBLEMS if status != 504]
     known = [400, 401, 403, 503]
     if "{id}" in route:
         known.append(404)
     if not route.startswith("GET"):
         known += [413, 422]
+    if route == "POST /v1/verifications":
+        known += [404, 429, 502]
     if route in _CONFLICTS:
         known.append(409)
+    if route in _ASKED:
+        known += [502, 504]
+    if "/calls" in route and (not route.startswith("GET") or route.endswith("/permission")):
+        known.append(502)
     return sorted(known)
 
 
 def _schemas() -> Json:
     bodies = {one.body for one in OPERATIONS.values() if one.body is not None}
-    made: Json = {model.__name__: _clean(model.model_json_schema()) for model in bodies}
-    for name in ("ContactChange", "ConversationChange", "SubscriptionChange", "TemplateChange"):
+    made: Json = {model.__name__: _clean(_inlined(model)) for model in bodies}
+    for name in (
+        "ContactChange",
+        "ConversationChange",
+        "SubscriptionChange",
+        "TemplateChange",
+        "NumberChange",
+    ):
         # What is left out stays as it is: there is no default.
         for member in made[name]["properties"].values():
             member.pop("default", None)
     shown: dict[str, type[Any]] = {
         "AccountEvent": AccountEvent,
+        "Call": Call,
+        "CallPermission": outgoing_calls.CallPermission,
         "Consent": Consent,
         "Contact": Contact,
         "Conversation": Conversation,
+        "Flow": Flow,
+        "FlowPreview": Preview,
+        "FlowSession": FlowSession,
+        "BusinessNumber": BusinessNumber,
+        "Profile": profiles.Profile,
+        "ProfileChanged": profiles.ProfileChanged,
+        "NumberCallback": callbacks.NumberCallback,
+        "AccountCallback": callbacks.AccountCallback,
+        "CallbackSet": callbacks.CallbackSet,
+        "Product": Product,
+        "PublicKey": public_keys.PublicKey,
+        "SyncedFlows": flows.Synced,
         "Media": Media,
         "Letter": Letter,
         "Link": Link,
+        "Checked": verifications.Checked,
         "Address": media.Address,
         "Subscription": Subscription,
         "Delivery": Delivery,
@@ -410,6 +601,15 @@ def _schemas() -> Json:
             "receipt": {"enum": ["taken", "not_taken", "not_needed"]},
         },
     }
+    made["Started"] = {
+        "type": "object",
+        "properties": {
+            "id": _format("uuid"),
+            "status": {"enum": ["pending"]},
+            "expires_at": _TIME,
+            "message": {**_ref("Answer"), "description": "What became of the message"},
+        },
+    }
     made["ConsentResults"] = {
         "type": "object",
         "properties": {
@@ -419,6 +619,19 @@ def _schemas() -> Json:
                 "items": {
                     "type": "object",
                     "properties": {"status_code": {"enum": [200, 404, 422]}},
+                },
+            }
+        },
+    }
+    made["ProductResults"] = {
+        "type": "object",
+        "properties": {
+            "results": {
+                "type": "array",
+                "description": "In the order of the request, each a Product or a problem",
+                "items": {
+                    "type": "object",
+                    "properties": {"status_code": {"enum": [200, 400, 422]}},
                 },
             }
         },
@@ -454,6 +667,16 @@ def _schemas() -> Json:
         },
     }
     return dict(sorted(made.items()))
+
+
+def _inlined(model: type[BaseModel]) -> Json:
+    """Return the model's schema with the models of its members where they are used."""
+    schema = model.model_json_schema()
+    inner = schema.pop("$defs", {})
+    for member in schema["properties"].values():
+        name = member.pop("$ref", "").rpartition("/")[2]
+        member.update(inner.get(name, {}))
+    return schema
 
 
 class _Answered(GenerateJsonSchema):

@@ -306,7 +306,7 @@ def test_senders_open_access_tokens_and_know_no_app_secret(
     [
         ("MigrateFunction", {"access_token", "app_secret", "verify_token"}),
         # What it seals it cannot open: process_jobs signs.
-        ("ManageFunction", {"subscription_secret"}),
+        ("ManageFunction", {"subscription_secret", "verify_token"}),
         ("WebhookFunction", set()),
         ("SendMessageFunction", set()),
         ("ProcessJobsFunction", set()),

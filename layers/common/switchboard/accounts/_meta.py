@@ -48,13 +48,18 @@ class BusinessAccount:
     token: str = field(repr=False)
 
 
-def number_of(tools: Tools, tenant_id: UUID, phone_number_id: str) -> Number:
-    """Return the tenant's number; raises NotFound, Unprocessable where it has no token."""
+def number_of(
+    tools: Tools, tenant_id: UUID, phone_number_id: str, *, member: str | None = "from"
+) -> Number:
+    """Return the tenant's number; raises NotFound, Unprocessable where it has no token.
+
+    `member` is what named it in the request, None where the address did.
+    """
     found = transact(
         tools, tenant_id, lambda connection: store.find(connection, tenant_id, phone_number_id)
     )
     if found is None:
-        raise NotFound("this number is not known", field="from")
+        raise NotFound("this number is not known", field=member)
     return Number(
         found.account_id,
         found.waba_id,

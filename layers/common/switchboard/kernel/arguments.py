@@ -12,6 +12,8 @@ from switchboard.kernel.errors import BadRequest, NotFound, Unprocessable
 
 #: Bytes of a body of /v1 other than a message's.
 LIMIT = 65_536
+#: Characters of an id of Meta's objects; they are digits today.
+LONGEST_META_ID = 50
 #: Levels of a JSON value; far below what Postgres and orjson carry.
 DEEPEST = 32
 M = TypeVar("M", bound=BaseModel)
@@ -69,6 +71,14 @@ def read_id(path: Mapping[str, str], what: str) -> UUID:
         return UUID(path.get("id", ""))
     except ValueError:
         raise NotFound(f"{what} is not known") from None
+
+
+def read_meta_id(path: Mapping[str, str], what: str) -> str:
+    """Return the `{id}` of an address as an id of Meta's; what can be none is not known."""
+    given = path.get("id", "")
+    if not given.isascii() or not given.isalnum() or len(given) > LONGEST_META_ID:
+        raise NotFound(f"{what} is not known")
+    return given
 
 
 def _sentence(error: Any) -> str:
