@@ -12,12 +12,14 @@ from local.simulator.faults import FaultBoard, Status
 from local.simulator.graph_checks import Send
 from local.simulator.graph_errors import GraphRefusal, status_error
 from local.simulator.graph_shapes import unacceptable
+from local.simulator.graph_templates import check_against, files_of, unknown_template
 from local.simulator.journal import Journal
 from local.simulator.limits import Limits
 from local.simulator.media import MediaShelf
 from local.simulator.payloads import Update, inbound, new_message_id, status
 from local.simulator.people import People, Person, digits_of, whatsapp_id
 from local.simulator.phone import Message, Phone
+from local.simulator.template_view import view_of
 from local.simulator.templates import REVIEW_SECONDS, Template, Templates
 from local.simulator.webhooks import Webhooks
 
@@ -80,6 +82,7 @@ class Exchange:
         if digits is not None and whatsapp_id(digits) == whatsapp_id(number.display_phone_number):
             raise GraphRefusal(131021)
         self._check_allowed(send.to)
+        shown = self._look_of_template(number, send)
         self._check_media(number, send)
         person = self.people.find_or_add(send.to)
         if person is None:
@@ -96,6 +99,7 @@ class Exchange:
             state="accepted",
             quoted_id=send.context_id,
             callback_data=send.callback_data,
+            shown=shown,
         )
         self.phone.add(message)
         self.webhooks.run(self._travel(person, message))
@@ -138,6 +142,20 @@ class Exchange:
         allowed = self.faults.now.allowed_recipients
         if allowed and whatsapp_id(to) not in {whatsapp_id(digits_of(a) or a) for a in allowed}:
             raise GraphRefusal(131030)
+
+    def _look_of_template(self, number: BusinessNumber, send: Send) -> Json | None:
+        """Return what a template shows once it fits its definition; None for other messages.
+
+        An account that has no templates here sends whatever it likes; nobody knows how it looks.
+        """
+        if send.type != "template" or not self.templates.is_known(number.waba_id):
+            return None
+        name, language = send.content["name"], send.content["language"]["code"]
+        template = self.templates.find(number.waba_id, name, language)
+        if template is None:
+            raise unknown_template(send.content)
+        check_against(template.node(), send.content)
+        return view_of(template.node(), send.content)
 
     def _check_media(self, number: BusinessNumber, send: Send) -> None:
         for path, media_id in _media_of(send):
@@ -280,7 +298,9 @@ def _media_of(send: Send) -> list[tuple[str, str]]:
     content = send.content
     if not isinstance(content, dict):
         return []
-    if send.type in ("image", "video", "audio", "document", "sticker"):
+    if send.type == "template":
+        holders = list(files_of(content))
+    elif send.type in ("image", "video", "audio", "document", "sticker"):
         holders = [(send.type, content)]
     else:
         cards = (content.get("action") or {}).get("cards") or []

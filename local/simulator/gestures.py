@@ -2,6 +2,7 @@
 
     {"type": "text", "text": "hola", "reply_to"?: <message id>}
     {"type": "button", "button_id": "ok", "reply_to"?: <id of the message with the buttons>}
+                                       of a template: its payload, without one its label
     {"type": "list", "row_id": "r1", "reply_to"?: <id of the message with the list>}
     {"type": "location", "latitude": 19.4, "longitude": -99.1, "name"?, "address"?, "reply_to"?}
     {"type": "reaction", "message_id": <message id>, "emoji": "👍"}       an empty emoji removes it
@@ -27,6 +28,7 @@ from local.simulator.exchange import Exchange
 from local.simulator.media import Media
 from local.simulator.people import Person
 from local.simulator.phone import Message
+from local.simulator.template_view import taps
 
 Json = dict[str, Any]
 
@@ -144,7 +146,10 @@ def perform(
         case TapButton():
             holder, reply = _find_reply(exchange, person, number, gesture)
             quoted_id = holder.id
-            kind, content = "interactive", {"type": "button_reply", "button_reply": reply}
+            if holder.type == "template":
+                kind, content = "button", {"payload": reply["id"], "text": reply["title"]}
+            else:
+                kind, content = "interactive", {"type": "button_reply", "button_reply": reply}
         case ChooseRow():
             holder, reply = _find_reply(exchange, person, number, gesture)
             quoted_id = holder.id
@@ -214,6 +219,8 @@ def _asked(
 
 def options(message: Message) -> list[tuple[str, Json]]:
     """The replies a message offers, as ("button" | "list", Meta's reply object)."""
+    if message.author == "business" and message.type == "template":
+        return [("button", reply) for reply in taps(message.shown)]
     if message.author != "business" or message.type != "interactive":
         return []
     action = message.content.get("action") or {}

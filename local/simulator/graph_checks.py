@@ -1,6 +1,7 @@
 """What Meta checks before it accepts a message: shapes, limits, required parameters.
 
-graph_shapes.py has the codes, graph_interactive.py the kinds of interactive messages.
+graph_shapes.py has the codes, graph_interactive.py the kinds of interactive messages,
+graph_templates.py what templates are held against.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from local.simulator.graph_shapes import (
     text_of,
     unacceptable,
 )
+from local.simulator.graph_templates import check_template
 from local.simulator.people import digits_of
 
 TYPES = (
@@ -172,17 +174,10 @@ def _check_reaction(content: Json) -> None:
         raise invalid("reaction['emoji'] is not an emoji.")
 
 
-def _check_template(content: Json) -> None:
-    name = text_of(content, "name", 512, path="template")
-    if not re.fullmatch(r"[a-z0-9_]+", name or ""):
-        raise invalid("template['name'] may hold small letters, digits and underscores only.")
-    text_of(object_of(content, "language", "template"), "code", 20, path="template['language']")
-
-
 _CHECKS: dict[str, Callable[[Json], None]] = {
     "text": _check_text,
     "location": _check_location,
     "reaction": _check_reaction,
-    "template": _check_template,
+    "template": check_template,
     "interactive": check_interactive,
 }

@@ -68,8 +68,19 @@ _TABLE: dict[int, tuple[int, str, str]] = {
     131062: (400, "Business-scoped user id not supported", "Send this message to a phone number."),
     132000: (400, "Number of parameters does not match", "Template parameter count mismatch."),
     132001: (404, "Template name does not exist in the translation", "The template is missing."),
+    132005: (400, "Translated text too long", "The text is too long once it is filled in."),
+    132012: (
+        400,
+        "Parameter format does not match format in the created template",
+        "Variable parameter values are formatted incorrectly.",
+    ),
     132015: (400, "Template is paused", "The template is paused because of low quality."),
     132016: (400, "Template is disabled", "The template was paused too many times."),
+    132018: (
+        400,
+        "There is an issue with the parameters in your template",
+        "One or more parameters of the template are invalid.",
+    ),
     133010: (400, "Account not registered", "The phone number is not registered."),
     137000: (400, "Identity key hash mismatch", "The recipient's identity changed."),
 }

@@ -101,7 +101,7 @@ def status(person: Person, message: Message, word: str, at: float) -> Update:
         item["biz_opaque_callback_data"] = message.callback_data
     if word in ("sent", "delivered") and message.type != "reaction":
         paid = message.type == "template"
-        category = "utility" if paid else "service"
+        category = (message.shown or {}).get("category", "utility") if paid else "service"
         conversation: Json = {
             "id": hashlib.sha256(message.id.encode()).hexdigest()[:32],
             "origin": {"type": category},

@@ -27,6 +27,7 @@ class Message:
     `content` is Meta's object of the type. `state` of a business's message: accepted by the API,
     sent, delivered to the phone, read on it, or failed (with Meta's `error`). Of a person's: sent,
     delivered once the backend answered the webhook with 200, read once it was marked as read.
+    `shown` is what a template looks like (template_view.py), None where nobody knows.
     `at` is a Unix time in seconds.
     """
 
@@ -42,6 +43,7 @@ class Message:
     callback_data: str | None = None
     error: Json | None = None
     reactions: dict[str, str] = field(default_factory=dict)
+    shown: Json | None = None
 
 
 ChatKey = tuple[str, str]
@@ -64,8 +66,14 @@ _FILES = {
 }
 
 
-def preview(kind: str, content: Json) -> str:
+def preview(message: Message) -> str:
     """A message in a line of text, as chat lists and quotes show it."""
+    if message.shown is not None and message.shown.get("body"):
+        return " ".join(str(message.shown["body"]).split())
+    return _in_a_line(message.type, message.content)
+
+
+def _in_a_line(kind: str, content: Json) -> str:
     match kind:
         case "text":
             return str(content.get("body", ""))
@@ -203,10 +211,10 @@ class Phone:
         """A message as the page and the tests' API show it."""
         shown = asdict(message)
         shown["contact"] = shown.pop("person_id")
-        shown["preview"] = preview(message.type, message.content)
+        shown["preview"] = preview(message)
         quoted = self._messages.get(message.quoted_id) if message.quoted_id else None
         if quoted is not None:
-            text = preview(quoted.type, quoted.content)
+            text = preview(quoted)
             shown["quoted"] = {"id": quoted.id, "author": quoted.author, "preview": text}
         return shown
 

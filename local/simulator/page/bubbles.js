@@ -3,6 +3,7 @@
 import { cards, file, paragraph, picture, place, sound } from "./content.js";
 import { h, icon, timeOf } from "./dom.js";
 import { choices, interactive } from "./interactive.js";
+import { template, templateChoices } from "./template.js";
 
 export const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 
@@ -13,16 +14,6 @@ const TICKS = {
   read: ["ticks", "read"],
   failed: ["cross", "failed"],
 };
-
-function template(content) {
-  const values = (content.components ?? []).flatMap((part) => part.parameters ?? []);
-  const texts = values.map((value) => value.text ?? value.payload ?? value.type).join(" · ");
-  return [
-    h("p", { class: "headline" }, `Template ${content.name ?? ""}`),
-    paragraph(texts),
-    h("p", { class: "footer" }, content.language?.code ?? ""),
-  ];
-}
 
 function body(message, acts) {
   const { type, content } = message;
@@ -37,7 +28,7 @@ function body(message, acts) {
     case "contacts": return cards(content.items ?? []);
     case "location": return place(content);
     case "interactive": return interactive(message, acts);
-    case "template": return template(content);
+    case "template": return template(message, acts);
     default: return [h("p", { class: "headline" }, type), h("pre", {}, JSON.stringify(content, null, 1))];
   }
 }
@@ -81,7 +72,7 @@ function tools(message, acts) {
 
 /**
  * A list item for the chat. `acts`: send(gesture), quote(message), jump(id), openList(message),
- * openPlace(id), answerTo(message) -> what the person answered it with (a button's id), businessName().
+ * openPlace(id), openFlow(message), answerTo(message) -> what the person answered it with (a button's id), businessName().
  */
 export function bubble(message, acts) {
   const failed = message.state === "failed";
@@ -94,5 +85,5 @@ export function bubble(message, acts) {
       h("footer", {}, h("time", {}, timeOf(message.at)), ticks(message)),
       reactions(message)),
     failed ? null : tools(message, acts),
-    h("div", { class: "choices" }, choices(message, acts)));
+    h("div", { class: "choices" }, message.type === "template" ? templateChoices(message, acts) : choices(message, acts)));
 }

@@ -67,13 +67,13 @@ function replyButton(reply, message, acts, answered) {
   return choice(reply.title, tap, { name: "reply", used: answered !== undefined, chosen: answered === reply.id });
 }
 
-function choice(label, act, { name, used = false, chosen = false, title } = {}) {
+export function choice(label, act, { name, used = false, chosen = false, title } = {}) {
   return h("button", { type: "button", disabled: used, title, class: chosen ? "choice chosen" : "choice", on: { click: act } },
     name && icon(name), label);
 }
 
 /** What WhatsApp offers there and this phone does not do. */
-const shown = (label, name) => choice(label, () => {}, { name, used: true, title: "Shown only: this phone goes no further" });
+export const shown = (label, name) => choice(label, () => {}, { name, used: true, title: "Shown only: this phone goes no further" });
 
 export function interactive(message, acts) {
   const { content } = message;
@@ -109,7 +109,7 @@ const CHOICES = {
   request_contact_info: (message, acts) =>
     choice("Share my number", () => acts.send({ type: "contact", reply_to: message.id }), { name: "person", used: acts.answerTo(message) !== undefined }),
   voice_call: (message, acts, { parameters = {} }) => shown(parameters.display_text ?? "Call now", "call"),
-  flow: (message, acts, { parameters = {} }) => shown(parameters.flow_cta, "list"),
+  flow: (message, acts, { parameters = {} }) => choice(parameters.flow_cta, () => acts.openFlow(message), { name: "list" }),
   address_message: () => shown("Provide address", "pin"),
   product: () => shown("View", "cart"),
   product_list: () => shown("View items", "cart"),

@@ -4,6 +4,7 @@ import { activity } from "./activity.js";
 import { api, follow } from "./api.js";
 import { bubble } from "./bubbles.js";
 import { dayOf, face, find, h, timeOf } from "./dom.js";
+import { flows } from "./flows.js";
 import { pickers } from "./pickers.js";
 import { switches } from "./switches.js";
 import { templates } from "./templates.js";
@@ -60,6 +61,7 @@ const acts = {
       if (other.quoted_id !== message.id || other.author !== "person") continue;
       const { button_reply: tapped, call_permission_reply: calls } = other.content;
       if (tapped) return tapped.id;
+      if (other.type === "button") return other.content.payload;
       if (other.type === "contacts") return "contact";
       // A person may think again about calls: the last word counts.
       if (calls) last = calls.is_permanent ? "always" : calls.response;
@@ -68,6 +70,7 @@ const acts = {
   },
   openList: (message) => picker.chooseRow(message),
   openPlace: (replyTo) => picker.choosePlace(replyTo),
+  openFlow: (message) => attempt(openFlow(message)),
 };
 
 function send(gesture) {
@@ -83,6 +86,7 @@ function stopQuoting() {
 }
 
 const picker = pickers({ send, say, messages });
+const openFlow = flows({ send, say });
 
 // Drawing
 
