@@ -62,6 +62,12 @@ def post_read(tools: Tools, caller: Caller, request: Request) -> Response:
     return reply(200, conversations.read(tools, caller.tenant_id, conversation_id, how))
 
 
+def post_typing(tools: Tools, caller: Caller, request: Request) -> Response:
+    """Show the person that somebody writes, for 25 seconds."""
+    conversation_id, _ = _id(request), _body(Nothing, request)
+    return reply(200, conversations.show_typing(tools, caller.tenant_id, conversation_id))
+
+
 def _move(status: conversations.Status, tools: Tools, caller: Caller, request: Request) -> Response:
     conversation_id, _ = _id(request), _body(Nothing, request)
     return reply(200, conversations.move(tools, caller.tenant_id, conversation_id, status))
@@ -104,4 +110,5 @@ ROUTES = {
     f"POST {_ONE}/archive": _writing(partial(_archive, archived=True)),
     f"POST {_ONE}/unarchive": _writing(partial(_archive, archived=False)),
     f"POST {_ONE}/read": _writing(post_read),
+    f"POST {_ONE}/typing": _writing(post_typing),
 }

@@ -92,6 +92,11 @@ def read(tools: Tools, tenant_id: UUID, given: ReadConversation) -> Read:
     return conversations.read(tools, tenant_id, given.conversation, _without(Reading, given))
 
 
+def show_typing(tools: Tools, tenant_id: UUID, which: TheConversation) -> Read:
+    """Show the person for 25 seconds that somebody writes; marks as read, too."""
+    return conversations.show_typing(tools, tenant_id, which.conversation)
+
+
 def archive(tools: Tools, tenant_id: UUID, which: TheConversation) -> Conversation:
     """Put a conversation away."""
     return conversations.archive(tools, tenant_id, which.conversation, archived=True)
@@ -170,6 +175,7 @@ KIND = Resource(
         Command("tag", TaggedConversation, tag, f"{_ID} --add vip --remove new"),
         Command("update", ChangedConversation, update, f"{_ID} --priority high --is-pinned"),
         Command("read", ReadConversation, read, _ID),
+        Command("typing", TheConversation, show_typing, _ID),
         Command("close", TheConversation, close, _ID),
         Command("resolve", TheConversation, resolve, _ID),
         Command("pending", TheConversation, pending, _ID),

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import NotFound, Unprocessable
+from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
 from switchboard.kernel.page import (
     WALK,
     Page,
@@ -266,14 +266,48 @@ def read(tools: Tools, tenant_id: UUID, conversation_id: UUID, how: Reading) -> 
     The receipt goes to Meta with no transaction open; what comes meanwhile stays unread. Raises
     NotFound.
     """
-
-    def look(connection: Connection) -> tuple[Conversation, store.Newest | None]:
-        shown = _show(tools, connection, tenant_id, conversation_id)
-        return shown, store.find_newest_inbound(connection, tenant_id, shown.id)
-
-    conversation, newest = transact(tools, tenant_id, look)
+    conversation, newest = _find_newest(tools, tenant_id, conversation_id)
     if newest is None or not (newest.is_unread or how.typing):
         return Read(conversation, "not_needed")
+    return _mark_read(tools, tenant_id, conversation.id, conversation_id, newest, typing=how.typing)
+
+
+def show_typing(tools: Tools, tenant_id: UUID, conversation_id: UUID) -> Read:
+    """Show the person that somebody writes: for 25 seconds, or until a message comes.
+
+    Meta marks the newest message as read by the same request, and so it is here. What Meta says
+    stands in the receipt and breaks nothing. Raises NotFound, Conflict where the person has written
+    nothing in 30 days. (Cloud API, typing indicators.)
+    """
+    conversation, newest = _find_newest(tools, tenant_id, conversation_id)
+    if newest is None:
+        raise Conflict("nobody has written here yet: the indicator answers a message")
+    if not newest.is_readable:
+        raise Conflict("the newest message is more than 30 days old: Meta shows nothing for it")
+    return _mark_read(tools, tenant_id, conversation.id, conversation_id, newest, typing=True)
+
+
+def _find_newest(
+    tools: Tools, tenant_id: UUID, conversation_id: UUID
+) -> tuple[Conversation, store.Newest | None]:
+    def look(connection: Connection) -> tuple[Conversation, store.Newest | None]:
+        shown = _show(tools, connection, tenant_id, conversation_id)
+        newest = store.find_newest_inbound(connection, tenant_id, shown.id, now=tools.clock.now)
+        return shown, newest
+
+    return transact(tools, tenant_id, look)
+
+
+def _mark_read(
+    tools: Tools,
+    tenant_id: UUID,
+    root: UUID,
+    conversation_id: UUID,
+    newest: store.Newest,
+    *,
+    typing: bool,
+) -> Read:
+    """Mark everything up to `newest` as read, at Meta and in the conversation `root`."""
     # The road of sends is heavy to import, and only this goes along it.
     from switchboard.outbox.receipts import mark_read
 
@@ -282,7 +316,7 @@ def read(tools: Tools, tenant_id: UUID, conversation_id: UUID, how: Reading) -> 
         tenant_id=tenant_id,
         account_id=newest.account_id,
         wa_message_id=newest.wa_message_id,
-        typing=how.typing,
+        typing=typing,
     )
     marked = _AT_ONCE
     while marked == _AT_ONCE:
@@ -292,7 +326,7 @@ def read(tools: Tools, tenant_id: UUID, conversation_id: UUID, how: Reading) -> 
             lambda connection: store.mark_read(
                 connection,
                 tenant_id,
-                conversation.id,
+                root,
                 newest,
                 limit=_AT_ONCE,
                 now=tools.clock.now,

@@ -65,7 +65,8 @@ class Step:
 class Newest:
     """The newest inbound message; `is_unread` says whether anything of the thread is.
 
-    `is_blocked`: its person is, and learns of nothing that is done here.
+    `is_blocked`: its person is, and learns of nothing that is done here. `is_readable`: it is not
+    older than the 30 days in which Meta marks a message as read.
     """
 
     account_id: UUID
@@ -73,6 +74,7 @@ class Newest:
     occurred_at: datetime
     is_unread: bool
     is_blocked: bool
+    is_readable: bool
 
 
 def walk(
@@ -244,10 +246,10 @@ def change(
 
 
 def find_newest_inbound(
-    connection: Connection, tenant_id: UUID, conversation_id: UUID
+    connection: Connection, tenant_id: UUID, conversation_id: UUID, *, now: datetime | None
 ) -> Newest | None:
     """Return the newest inbound message of a conversation, which marks all before it as read."""
-    parameters = {"tenant_id": tenant_id, "id": conversation_id}
+    parameters = {"tenant_id": tenant_id, "id": conversation_id, "now": now}
     row = connection.execute(_SQL["find_newest_inbound"], parameters).fetchone()
     return None if row is None else Newest(*row)
 

@@ -131,7 +131,9 @@ where tenant_id = %(tenant_id)s and id = %(id)s
 select m.account_id, m.wa_message_id, m.occurred_at,
     m.status = 'received' or c.unread_count > 0 as is_unread,
     coalesce((select p.is_blocked from messaging.contacts as p
-        where p.tenant_id = c.tenant_id and p.id = c.contact_id), false) as is_blocked
+        where p.tenant_id = c.tenant_id and p.id = c.contact_id), false) as is_blocked,
+    m.occurred_at > coalesce(%(now)s::timestamptz, clock_timestamp()) - interval '30 days'
+        as is_readable
 from messaging.whatsapp_messages as m
 join messaging.whatsapp_conversations as c on c.tenant_id = m.tenant_id and c.id = m.conversation_id
 where m.tenant_id = %(tenant_id)s and m.conversation_id = %(id)s and m.direction = 'inbound'
