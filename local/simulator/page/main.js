@@ -4,7 +4,6 @@ import { activity } from "./activity.js";
 import { api, follow } from "./api.js";
 import { bubble } from "./bubbles.js";
 import { dayOf, face, find, h, timeOf } from "./dom.js";
-import { flows } from "./flows.js";
 import { pickers } from "./pickers.js";
 import { switches } from "./switches.js";
 import { templates } from "./templates.js";
@@ -70,7 +69,6 @@ const acts = {
   },
   openList: (message) => picker.chooseRow(message),
   openPlace: (replyTo) => picker.choosePlace(replyTo),
-  openFlow: (message) => attempt(openFlow(message)),
 };
 
 function send(gesture) {
@@ -86,7 +84,6 @@ function stopQuoting() {
 }
 
 const picker = pickers({ send, say, messages });
-const openFlow = flows({ send, say });
 
 // Drawing
 
