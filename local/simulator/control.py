@@ -14,6 +14,7 @@
     GET    /simulator/media/{id}                 a stored picture, for the page
     POST   /simulator/reset                      forget chats, logs, pictures and faults
            /simulator/templates                  see template_control.py
+           /simulator/flows, /simulator/messages see flow_control.py
 
 {contact} is a name of the cast, a number in any form, or a business-scoped user id; a new number or
 user id becomes a new person. Errors: {"error": <text>} with 404 or 422.
@@ -34,6 +35,7 @@ from starlette.routing import Route
 
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
+from local.simulator.flow_control import FlowControl
 from local.simulator.gestures import GESTURE, Impossible, perform
 from local.simulator.people import CAST, Person
 from local.simulator.template_control import TemplateControl
@@ -80,6 +82,7 @@ class Control:
             ("GET", "/media/{media_id}", self._picture),
             ("POST", "/reset", self._reset),
             *TemplateControl(self._exchange, _document).paths(),
+            *FlowControl(self._exchange).paths(),
         ]
         return [
             Route(f"/simulator{path}", _explained(call), methods=[method])

@@ -9,6 +9,7 @@ from typing import Any
 from local.simulator.archive import Archive
 from local.simulator.config import BusinessNumber, Config
 from local.simulator.faults import FaultBoard, Status
+from local.simulator.flows import Flows
 from local.simulator.graph_checks import Send
 from local.simulator.graph_errors import GraphRefusal, status_error
 from local.simulator.graph_shapes import unacceptable
@@ -47,6 +48,7 @@ class Exchange:
             self.faults.change(document)
         self.webhooks = Webhooks(config, self.faults, self.journal, self.archive)
         self.webhooks.answered = self._taken_by_backend
+        self.flows = Flows(self.archive, self.webhooks.post, clock)
         self.templates = Templates(
             self.archive,
             self.webhooks.post,
@@ -84,6 +86,7 @@ class Exchange:
         self._check_allowed(send.to)
         shown = self._look_of_template(number, send)
         self._check_media(number, send)
+        self.flows.check(number.waba_id, send)
         person = self.people.find_or_add(send.to)
         if person is None:
             raise GraphRefusal(131009, details="The recipient is not a valid WhatsApp user.")
@@ -264,7 +267,7 @@ class Exchange:
         return self._faults_changed()
 
     def forget_everything(self) -> None:
-        """Empty phones, logs and shelves, a healthy Meta; accounts keep their templates."""
+        """Empty phones, logs and shelves, a healthy Meta; accounts keep templates and Flows."""
         self.webhooks.forget()
         self.people.clear()
         self.phone.clear()
@@ -273,6 +276,7 @@ class Exchange:
         self.journal.clear()
         self.archive.clear()
         self.templates.save_all()
+        self.flows.save_all()
         self._review_all()
         self.reset_faults()
         self.journal.publish("reload", {})

@@ -10,6 +10,7 @@
     {"type": "image", "media_id": <id stored before>, "caption"?, "reply_to"?}
     {"type": "call_permission", "response": "accept", "is_permanent"?: true, "reply_to"?}
     {"type": "contact", "phone"?, "reply_to"?}    shares the person's number, as was asked for
+    {"type": "flow", "answers": {…}, "reply_to"?: <message with a Flow>}    the form is sent
     {"type": "raw", "as": "sticker", "content": {…}, "reply_to"?}   anything else Meta may send
 
 Each also carries "phone_number_id": the business number it goes to.
@@ -19,12 +20,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
+from local.simulator.flow_control import flow_of
 from local.simulator.media import Media
 from local.simulator.people import Person
 from local.simulator.phone import Message
@@ -110,6 +113,13 @@ class ShareContact(_Gesture):
     phone: str | None = None
 
 
+class FillFlow(_Gesture):
+    """Send a Flow's form; without reply_to, of the newest message with one."""
+
+    type: Literal["flow"]
+    answers: Json = Field(default_factory=dict)
+
+
 class SendRaw(_Gesture):
     """Send a message of any type with Meta's object for it."""
 
@@ -127,6 +137,7 @@ Gesture = Annotated[
     | SendImage
     | AnswerCallRequest
     | ShareContact
+    | FillFlow
     | SendRaw,
     Field(discriminator="type"),
 ]
@@ -179,6 +190,10 @@ def perform(
         case ShareContact():
             quoted_id = _asked(exchange, person, number, gesture, "request_contact_info").id
             kind, content = "contacts", {"items": [_own_card(person, gesture)]}
+        case FillFlow():
+            holder, token = _find_flow(exchange, person, number, gesture)
+            quoted_id = holder.id
+            kind, content = "interactive", _filled(token, gesture.answers)
         case SendRaw():
             kind, content = gesture.word, gesture.content
     return exchange.write(person, number, kind=kind, content=content, quoted_id=quoted_id)
@@ -192,6 +207,23 @@ def _permission(gesture: AnswerCallRequest, now: float) -> Json:
         if not gesture.is_permanent:
             answer["expiration_timestamp"] = str(int(now) + PERMISSION_SECONDS)
     return answer
+
+
+def _filled(token: str, answers: Json) -> Json:
+    """Meta's object for a form: the answers as JSON in a string, the Flow's token among them."""
+    reply = {"name": "flow", "body": "Sent"}
+    reply["response_json"] = json.dumps({"flow_token": token, **answers})
+    return {"type": "nfm_reply", "nfm_reply": reply}
+
+
+def _find_flow(
+    exchange: Exchange, person: Person, number: BusinessNumber, gesture: FillFlow
+) -> tuple[Message, str]:
+    for message in reversed(exchange.phone.chat((person.id, number.phone_number_id))):
+        asked = flow_of(message) if gesture.reply_to in (None, message.id) else None
+        if asked is not None:
+            return message, str(asked.get("flow_token", "unused"))
+    raise Impossible("no message of this chat opens a Flow")
 
 
 def _own_card(person: Person, gesture: ShareContact) -> Json:

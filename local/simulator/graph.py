@@ -1,6 +1,6 @@
 """The Graph API as a WhatsApp backend uses it: messages, media, numbers, subscriptions.
 
-Templates are in graph_template_routes.py.
+Templates are in graph_template_routes.py, Flows in graph_flows.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from local.simulator.exchange import Exchange
 from local.simulator.faults import GraphFault
 from local.simulator.graph_checks import check_send
 from local.simulator.graph_errors import GraphRefusal, unknown_object
+from local.simulator.graph_flows import GraphFlows
 from local.simulator.graph_shapes import missing, unacceptable
 from local.simulator.graph_template_routes import GraphTemplates
 from local.simulator.media import MAX_BYTES, Media, parse_form
@@ -54,6 +55,7 @@ class Graph:
         self._exchange = exchange
         self._subscriptions: dict[str, Json] = {}
         self._templates = GraphTemplates(exchange, self._bearer)
+        self._flows = GraphFlows(exchange, self._bearer)
 
     def routes(self) -> list[Route]:
         """All routes, the version being any `vN.N`."""
@@ -65,6 +67,7 @@ class Graph:
             ("POST", "/subscribed_apps", self._subscribe),
             ("DELETE", "/subscribed_apps", self._unsubscribe),
             *self._templates.paths(),
+            *self._flows.paths(),
             ("GET", "", self._read_node),
             ("POST", "", self._write_node),
             ("DELETE", "", self._delete_node),
@@ -211,6 +214,8 @@ class Graph:
     async def _write_node(self, request: Request, entry: Json) -> Response:
         if self._templates.knows(request):
             return await self._templates.edit(request, entry)
+        if self._flows.knows(request):
+            return await self._flows.edit(request, entry)
         self._bearer(request)
         raise unknown_object("post", request.path_params["node"])
 
@@ -218,6 +223,8 @@ class Graph:
         node = request.path_params["node"]
         if self._templates.knows(request):
             return await self._templates.read(request, entry)
+        if self._flows.knows(request):
+            return await self._flows.read(request, entry)
         if self._exchange.config.number(node) is not None:
             return JSONResponse(_select(request, _describe_number(self._number(request))))
         if any(n.waba_id == node for n in self._exchange.config.numbers):
@@ -247,7 +254,9 @@ class Graph:
             return Response(status_code=404)
         return Response(self._exchange.media.read(media), media_type=media.mime_type)
 
-    async def _delete_node(self, request: Request, _: Json) -> Response:
+    async def _delete_node(self, request: Request, entry: Json) -> Response:
+        if self._flows.knows(request):
+            return await self._flows.delete(request, entry)
         self._exchange.media.delete(self._media(request))
         return JSONResponse({"success": True})
 

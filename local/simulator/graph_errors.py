@@ -81,6 +81,7 @@ _TABLE: dict[int, tuple[int, str, str]] = {
         "There is an issue with the parameters in your template",
         "One or more parameters of the template are invalid.",
     ),
+    132068: (400, "Flow is blocked", "The Flow is in a blocked state."),
     133010: (400, "Account not registered", "The phone number is not registered."),
     137000: (400, "Identity key hash mismatch", "The recipient's identity changed."),
 }

@@ -38,6 +38,7 @@ function button(one, message, acts) {
     case "url": return linked(one.url, { class: "choice" }, icon("link"), one.text) ?? shown(one.text, "link");
     case "copy_code":
     case "otp": return choice(one.code ? `${one.text}: ${one.code}` : one.text, () => navigator.clipboard?.writeText(one.code ?? ""), { title: "Copies the code" });
+    case "flow": return choice(one.text, () => acts.openFlow(message), { name: "list" });
     default: return shown(one.text, SHOWN[one.type] ?? "link");
   }
 }
