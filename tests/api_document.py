@@ -16,6 +16,7 @@ from functions.manage import app as manage
 from functions.send_message import app as send_message
 from switchboard.access import SCOPES
 from switchboard.accounts import (
+    blocks,
     callbacks,
     calls,
     flows,
@@ -165,6 +166,19 @@ OPERATIONS: dict[str, Operation] = {
     f"POST {_CALL}/accept": Operation("Take a person's call", "Call", body=calls.Taking),
     f"POST {_CALL}/reject": Operation("Refuse a person's call", "Call"),
     f"POST {_CALL}/terminate": Operation("End a call; its webhook tells the end", "Call"),
+    "GET /v1/blocks": Operation(
+        "Ask Meta whom a number has blocked", "BlockedUser[]", blocks.BlockFilter
+    ),
+    "POST /v1/blocks": Operation(
+        "Block people at Meta and here; each user's result tells",
+        "BlockResults",
+        body=blocks.BlockChange,
+    ),
+    "DELETE /v1/blocks": Operation(
+        "Unblock people at Meta and here; each user's result tells",
+        "BlockResults",
+        body=blocks.BlockChange,
+    ),
     "GET /v1/numbers": Operation(
         "List numbers in the order of their ids at Meta",
         "BusinessNumber[]",
@@ -372,6 +386,7 @@ _CONFLICTS = {
 #: Routes that ask Meta, and tell what it answered.
 _ASKED = {
     f"POST {_NUMBER}/sync",
+    *(f"{method} /v1/blocks" for method in ("GET", "POST", "DELETE")),
     *(f"{method} {_NUMBER}/profile" for method in ("GET", "POST")),
     *(f"{method} {_NUMBER}/callback" for method in ("GET", "PUT", "DELETE")),
     *(f"{method} {_WABA_CALLBACK}" for method in ("GET", "PUT", "DELETE")),
@@ -530,6 +545,8 @@ def _schemas() -> Json:
         "FlowPreview": Preview,
         "FlowSession": FlowSession,
         "BusinessNumber": BusinessNumber,
+        "BlockedUser": blocks.BlockedUser,
+        "BlockResults": blocks.BlockResults,
         "Profile": profiles.Profile,
         "ProfileChanged": profiles.ProfileChanged,
         "NumberCallback": callbacks.NumberCallback,

@@ -31,7 +31,7 @@ ROUTES = {
 }
 ONE = [route for route in ROUTES if "{id}" in route]
 #: Neither a list nor one thing: Meta is asked.
-ASKS = ["GET /v1/flows/public-key", "GET /v1/calls/permission"]
+ASKS = ["GET /v1/blocks", "GET /v1/flows/public-key", "GET /v1/calls/permission"]
 LISTS = [
     route
     for route in ROUTES
@@ -39,6 +39,8 @@ LISTS = [
 ]
 #: What asks Meta for a business account or a number that the body or the address names.
 ASKED = {
+    "POST /v1/blocks",
+    "DELETE /v1/blocks",
     "POST /v1/flows",
     "POST /v1/flows/sync",
     "POST /v1/flows/public-key",
@@ -59,6 +61,8 @@ BODIES: dict[str, Any] = {
     },
     "POST /v1/templates/sync": {"waba_id": "7"},
     "POST /v1/templates/{id}": {"category": "UTILITY"},
+    "POST /v1/blocks": {"from": "7", "users": ["4915550000001"]},
+    "DELETE /v1/blocks": {"from": "7", "users": ["4915550000001"]},
     "PATCH /v1/numbers/{id}": {"auto_mark_read": True},
     "POST /v1/numbers/{id}/profile": {"about": "Open"},
     "PUT /v1/numbers/{id}/callback": {"url": "https://a.example/x", "verify_token": "x"},
@@ -236,6 +240,7 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
         "media",
         "numbers",
         "accounts",
+        "blocks",
         "dead_letters",
         "flow_sessions",
         "flows",
