@@ -324,11 +324,15 @@ create function messaging.close_windows(
     update messaging.whatsapp_conversations as c
     set window_expires_at = t.at, updated_at = p_now
     from (
-        select i.conversation_id, max(i.at) as at from unnest(p_items) as i
-        where i.kind = 'close_window' and i.conversation_id is not null
-        group by i.conversation_id order by i.conversation_id
+        select o.id, min(i.at) as at
+        from unnest(p_items) as i
+        join messaging.whatsapp_conversations as o
+            on o.tenant_id = p_tenant and o.id = i.conversation_id
+        where i.kind = 'close_window' and o.window_expires_at - interval '24 hours' < i.at
+            and coalesce(o.last_inbound_at < i.at, true)
+        group by o.id order by o.id
     ) as t
-    where c.tenant_id = p_tenant and c.id = t.conversation_id and c.window_expires_at > t.at
+    where c.tenant_id = p_tenant and c.id = t.id and c.window_expires_at > t.at
         and c.window_expires_at - interval '24 hours' < t.at
         and coalesce(c.last_inbound_at < t.at, true);
     end;
