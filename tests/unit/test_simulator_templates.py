@@ -143,7 +143,7 @@ def test_the_list_is_filtered_and_knows_its_fields(meta: Simulator) -> None:
     second = created(meta, "two", category="MARKETING")
     path = f"{FIRST.waba_id}/message_templates"
 
-    def names(**query: str) -> list[str]:
+    def names(**query: Any) -> list[str]:
         return [one["name"] for one in ask(meta, "GET", path, **query).json()["data"]]
 
     decide(meta, second, quality="RED")

@@ -1,7 +1,8 @@
 """A template was approved, rejected, paused, disabled, … (field message_template_status_update).
 
 Everything said with a status belongs to it and goes with it: the reason of a rejection and Meta's
-advice, the date of disabling, which pause it is.
+advice, the date of disabling, which pause it is. Where there is more than a word and a reason it is
+kept under the status as well (`said:REJECTED`): a sync tells the same status again, without it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def _read(change: Change) -> Iterable[Item]:
         if more is not None:
             said[key] = more
     states: dict[str, Any] = {"status": said}
+    if len(said) > 1 + ("reason" in said):
+        states[f"said:{status}"] = said
     if status == "APPROVED":
         states["approved"] = True
     category = optional_word(value, "message_template_category")
