@@ -408,7 +408,8 @@ create function messaging.book_sends(
     p_tenant uuid, p_items messaging.booking[], p_now timestamptz
 ) returns messaging.hold[]
     language plpgsql
-    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+    set join_collapse_limit = 1 as $$
 declare
     v_held messaging.hold[];
     v_place record;

@@ -11,7 +11,7 @@ create index send_attempts_template on messaging.send_attempts (tenant_id, templ
 
 -- paused_until, paused_reason: of the number, after what Meta answered. last_inbound_at: of the thread.
 -- opted_out_at: only of who is opted out now. pair_free_at, sendable_at: of the limits, null now.
--- template: {"id", "status", "category", "components", "stale"} of a stored one. person, portfolio: of
+-- template: {"id", "status", "category", "parameter_format", "components"} of a stored one. person, portfolio: of
 -- templates only, see person_of and portfolio_of.
 alter type messaging.asked
     add attribute paused_until timestamptz, add attribute paused_reason text,
@@ -28,14 +28,17 @@ alter type messaging.outgoing
 -- decision: the verdict of the limits, or of the cap, where it is another than the caller's.
 alter type messaging.reservation add attribute status text, add attribute decision jsonb;
 alter type messaging.intention add attribute outside boolean, add attribute kind text;
+-- decision: the verdict of a limit on what was allowed.
+alter type messaging.step add attribute decision jsonb;
 
--- What the policy asks about a person who is sent a template.
+-- What the policy asks about a person who is sent a template. Without `at` what they were sent is not
+-- counted. (Questions of their own, not joins: beyond eight tables the planner takes joins as written.)
 create function messaging.person_of(
-    c messaging.contacts, p messaging.notification_preferences, s messaging.marketing_sends,
-    t messaging.tenants, at timestamptz
+    c messaging.contacts, t messaging.tenants, at timestamptz
 ) returns jsonb
-    language sql stable parallel safe
-    return jsonb_build_object('opt_in', c.opt_in_status,
+    language sql stable
+    begin atomic
+    select jsonb_build_object('opt_in', c.opt_in_status,
         'marketing_stopped', c.marketing_stopped_at is not null
             and coalesce(c.marketing_stopped_at >= c.marketing_resumed_at, true),
         'timezone', coalesce(p.timezone, c.timezone),
@@ -43,13 +46,37 @@ create function messaging.person_of(
             then jsonb_build_array(p.quiet_hours_start, p.quiet_hours_end) end,
         'wants', case when p.contact_id is not null then to_jsonb(p) end,
         'cap', t.marketing_cap, 'cap_hours', t.marketing_cap_hours,
-        'marketing_sent', messaging.recent_sends(s.sent_at, t.marketing_cap_hours, at));
+        'marketing_sent', case when t.marketing_cap is not null and at is not null then (
+            select messaging.recent_sends(s.sent_at, t.marketing_cap_hours, at)
+            from messaging.marketing_sends as s
+            where s.tenant_id = t.id and s.contact_id = c.id) end)
+    from (values (1)) as one
+    left join messaging.notification_preferences as p
+        on p.tenant_id = t.id and p.contact_id = c.id;
+    end;
 
--- What the policy asks about a template.
-create function messaging.template_of(t messaging.whatsapp_templates) returns jsonb
-    language sql stable parallel safe
-    return case when t.id is not null then jsonb_build_object('id', t.id, 'status', t.status,
-        'category', t.category, 'components', t.components, 'stale', t.components_stale) end;
+-- What the policy asks about a template; null: it is not stored.
+create function messaging.stored_template(
+    n messaging.whatsapp_accounts, p_name text, p_language text
+) returns jsonb
+    language sql stable
+    begin atomic
+    select jsonb_build_object('id', t.id, 'status', t.status, 'category', t.category,
+        'parameter_format', t.parameter_format,
+        -- A copy that is out of date would refuse what fits.
+        'components', case when not t.components_stale then t.components end)
+    from messaging.whatsapp_templates as t
+    where t.tenant_id = n.tenant_id and t.waba_id = n.waba_id and t.name = p_name
+        and t.language = p_language;
+    end;
+
+create function messaging.paused_reason(number messaging.whatsapp_accounts) returns text
+    language sql stable
+    begin atomic
+    select coalesce(number.sends_paused_reason, w.sends_paused_reason)
+    from messaging.whatsapp_business_accounts as w
+    where w.tenant_id = number.tenant_id and w.waba_id = number.waba_id;
+    end;
 
 -- What the policy asks about new messages, in one round trip. p_items: [{"n": index,
 -- "from": phone_number_id, "phone": canonical digits | "contact": contact id, "key": key, "template":
@@ -61,7 +88,9 @@ create function messaging.template_of(t messaging.whatsapp_templates) returns js
 create or replace function messaging.ask_sends(p_tenant uuid, p_items jsonb, p_now timestamptz default null)
     returns setof messaging.asked
     language plpgsql set plan_cache_mode = force_generic_plan
-    set enable_hashjoin = off set enable_mergejoin = off as $$
+    set enable_hashjoin = off set enable_mergejoin = off
+    -- The joins as they are written: each by an index, whatever is known of the tables yet.
+    set join_collapse_limit = 1 as $$
 declare
     v_now timestamptz := coalesce(p_now, clock_timestamp());
 begin
@@ -78,22 +107,17 @@ begin
         case when i.phone is null then messaging.identifier_of(p_tenant, r.id, 'phone') end,
         case when i.phone is null then messaging.identifier_of(p_tenant, r.id, 'user_id') end,
         k.request_sha256, k.answer, k.lease_until, k.message_id, v_now,
-        messaging.paused_until(a, v_now), coalesce(a.sends_paused_reason, w.sends_paused_reason),
+        messaging.paused_until(a, v_now), messaging.paused_reason(a),
         v.last_inbound_at, case when r.opt_in_status = 'opted_out' then r.opted_out_at end,
         case when v.message_count >= 44 then messaging.pair_free_at(p_tenant, v.id, v_now) end,
-        messaging.sendable_at(a, l, v_now), messaging.template_of(p),
-        case when i.template is not null then messaging.person_of(r, f, s, t, v_now) end,
+        messaging.sendable_at(a, v_now), messaging.stored_template(a, i.template, i.language),
+        case when i.template is not null then messaging.person_of(r, t, v_now) end,
         case when i.template is not null then messaging.portfolio_facts(a, r.id, v_now) end
     from jsonb_to_recordset(p_items)
         as i(n integer, "from" text, phone text, contact uuid, key text, template text, language text)
     left join messaging.tenants as t on t.id = p_tenant
     left join messaging.whatsapp_accounts as a
         on a.tenant_id = p_tenant and a.phone_number_id = i."from"
-    left join messaging.whatsapp_business_accounts as w
-        on w.tenant_id = p_tenant and w.waba_id = a.waba_id
-    left join messaging.send_limits as l on l.tenant_id = p_tenant and l.account_id = a.id
-    left join messaging.whatsapp_templates as p on p.tenant_id = p_tenant
-        and p.waba_id = a.waba_id and p.name = i.template and p.language = i.language
     left join messaging.contact_identifiers as d
         on d.tenant_id = p_tenant and d.kind = 'phone' and d.value = i.phone
     left join messaging.contacts as c on c.tenant_id = p_tenant
@@ -104,24 +128,23 @@ begin
         and r.id = coalesce(c.merged_into, c.id)
     left join messaging.whatsapp_conversations as v
         on v.tenant_id = p_tenant and v.account_id = a.id and v.contact_id = r.id
-    left join messaging.notification_preferences as f
-        on f.tenant_id = p_tenant and f.contact_id = r.id and i.template is not null
-    left join messaging.marketing_sends as s
-        on s.tenant_id = p_tenant and s.contact_id = r.id and i.template is not null
     left join messaging.idempotency_keys as k
         on k.tenant_id = p_tenant and k.key = i.key and k.expires_at > v_now;
 end
 $$;
 
 -- When a number's bucket allows one more message at the priority of replies; null: now.
-create function messaging.sendable_at(
-    n messaging.whatsapp_accounts, l messaging.send_limits, at timestamptz
-) returns timestamptz
-    language sql stable parallel safe
-    return (select case when x.again > at then x.again end from (
-        select messaging.claimable_at(10::smallint, l.paid_until,
-            messaging.rate_of(n.throughput, n.is_coexistence, l.learned_rate, l.learned_at, at), at)
-            as again) as x);
+create function messaging.sendable_at(n messaging.whatsapp_accounts, at timestamptz)
+    returns timestamptz
+    language sql stable
+    begin atomic
+    select case when x.again > at then x.again end
+    from messaging.send_limits as l
+    cross join lateral (select messaging.claimable_at(10::smallint, l.paid_until,
+        messaging.rate_of(n.throughput, n.is_coexistence, l.learned_rate, l.learned_at, at), at)
+        as again) as x
+    where l.tenant_id = n.tenant_id and l.account_id = n.id;
+    end;
 
 -- {"limit", "room", "again_at", "counted": whether this person costs nothing}; null: no limit.
 create function messaging.portfolio_facts(
@@ -145,11 +168,7 @@ declare
     v_contact uuid := p_item ->> 'contact';
     v_tenant messaging.tenants;
     v_number messaging.whatsapp_accounts;
-    v_limits messaging.send_limits;
     v_person messaging.contacts;
-    v_template messaging.whatsapp_templates;
-    v_wants messaging.notification_preferences;
-    v_sends messaging.marketing_sends;
     v_count integer;
 begin
     r.n := p_item ->> 'n';
@@ -171,14 +190,12 @@ begin
         r.number_status := v_number.status;
         r.number_stopped := v_number.sends_stopped_at is not null;
         r.access_token := v_number.access_token_sealed;
-        select messaging.is_number_active(v_number), messaging.paused_until(v_number, p_now),
-            coalesce(v_number.sends_paused_reason, w.sends_paused_reason)
-        into r.number_active, r.paused_until, r.paused_reason
-        from messaging.whatsapp_business_accounts as w
-        where w.tenant_id = p_tenant and w.waba_id = v_number.waba_id;
-        select l.* into v_limits from messaging.send_limits as l
-        where l.tenant_id = p_tenant and l.account_id = v_number.id;
-        r.sendable_at := messaging.sendable_at(v_number, v_limits, p_now);
+        r.number_active := messaging.is_number_active(v_number);
+        r.paused_until := messaging.paused_until(v_number, p_now);
+        if r.paused_until is not null then
+            r.paused_reason := messaging.paused_reason(v_number);
+        end if;
+        r.sendable_at := messaging.sendable_at(v_number, p_now);
     end if;
     if v_contact is null then
         select d.contact_id into v_contact from messaging.contact_identifiers as d
@@ -208,15 +225,9 @@ begin
     if p_item ->> 'template' is null then
         return r;
     end if;
-    select p.* into v_template from messaging.whatsapp_templates as p
-    where p.tenant_id = p_tenant and p.waba_id = v_number.waba_id
-        and p.name = p_item ->> 'template' and p.language = p_item ->> 'language';
-    r.template := messaging.template_of(v_template);
-    select f.* into v_wants from messaging.notification_preferences as f
-    where f.tenant_id = p_tenant and f.contact_id = r.contact_id;
-    select s.* into v_sends from messaging.marketing_sends as s
-    where s.tenant_id = p_tenant and s.contact_id = r.contact_id;
-    r.person := messaging.person_of(v_person, v_wants, v_sends, v_tenant, p_now);
+    r.template := messaging.stored_template(
+        v_number, p_item ->> 'template', p_item ->> 'language');
+    r.person := messaging.person_of(v_person, v_tenant, p_now);
     r.portfolio := messaging.portfolio_facts(v_number, r.contact_id, p_now);
     return r;
 end
@@ -705,7 +716,9 @@ create function messaging.load_sends(
         opted_out_at timestamptz, confirms_consent boolean, template jsonb, person jsonb,
         notification_category text, urgent boolean)
     language plpgsql set plan_cache_mode = force_generic_plan
-    set enable_hashjoin = off set enable_mergejoin = off as $$
+    set enable_hashjoin = off set enable_mergejoin = off
+    -- The joins as they are written: each by an index, whatever is known of the tables yet.
+    set join_collapse_limit = 1 as $$
 declare
     v_now timestamptz := coalesce(p_now, clock_timestamp());
 begin
@@ -716,13 +729,15 @@ begin
         m.metadata, n.phone_number_id, t.is_active, t.sends_stopped_at is not null,
         messaging.is_number_active(n), n.status, n.sends_stopped_at is not null, n.access_token_sealed,
         r.is_blocked, v.window_expires_at, v_now, messaging.paused_until(n, v_now),
-        n.sends_paused_reason, v.last_inbound_at,
+        messaging.paused_reason(n), v.last_inbound_at,
         case when r.opt_in_status = 'opted_out' then r.opted_out_at end,
         m.origin = 'automation' and r.opt_in_status = 'opted_out'
             and exists (select from messaging.consents as k
                 where k.tenant_id = p_tenant and k.id = m.origin_id),
-        messaging.template_of(p),
-        case when a.kind <> 'reply' then messaging.person_of(r, f, null, t, v_now) end,
+        -- By its name again: a template may have been stored since.
+        case when a.kind <> 'reply' then messaging.stored_template(n, m.content ->> 'name',
+            replace(m.content -> 'language' ->> 'code', '-', '_')) end,
+        case when a.kind <> 'reply' then messaging.person_of(r, t, null) end,
         m.notification_category, m.urgent
     from unnest(p_messages) as x(id)
     join messaging.send_attempts as a on a.tenant_id = p_tenant and a.message_id = x.id
@@ -731,14 +746,8 @@ begin
     join messaging.whatsapp_accounts as n on n.tenant_id = p_tenant and n.id = a.account_id
     join messaging.whatsapp_conversations as v
         on v.tenant_id = p_tenant and v.id = a.conversation_id
-    join messaging.contacts as c on c.tenant_id = p_tenant and c.id = a.contact_id
-    join messaging.contacts as r on r.tenant_id = p_tenant and r.id = coalesce(c.merged_into, c.id)
-    -- Looked up by its name again: a template may have been stored since.
-    left join messaging.whatsapp_templates as p on a.kind <> 'reply' and p.tenant_id = p_tenant
-        and p.waba_id = n.waba_id and p.name = m.content ->> 'name'
-        and p.language = replace(m.content -> 'language' ->> 'code', '-', '_')
-    left join messaging.notification_preferences as f
-        on a.kind <> 'reply' and f.tenant_id = p_tenant and f.contact_id = r.id
+    -- A merge gives attempts the winner's id: it is the root.
+    join messaging.contacts as r on r.tenant_id = p_tenant and r.id = a.contact_id
     where a.message_id = any (p_messages) and m.id = any (p_messages)
         and a.lease_token = p_token and a.phase = 'pending'
     order by a.seq;
@@ -914,7 +923,8 @@ begin
     -- bounds leave out the partitions that hold none of them.
     where m.tenant_id = p_tenant and m.id = x.id
         and m.id = any (v_ids) and m.id between v_first and v_last
-    returning m.id, x.step, m.status, m.wa_message_id;
+    returning m.id, x.step, m.status, m.wa_message_id,
+        case x.step when 'held' then x.decision -> 0 end;
 
     if cardinality(v_settle) > 0 then
         perform messaging.end_attempts(p_tenant, v_settle, v_sent, v_now);
@@ -994,7 +1004,8 @@ create or replace function messaging.claim_sends(
     p_token uuid, p_limit integer, p_lease interval, p_now timestamptz default null
 )
     returns table (tenant_id uuid, message_id uuid)
-    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    set join_collapse_limit = 1 as $$
 #variable_conflict use_column
 declare
     v_now timestamptz := coalesce(p_now, clock_timestamp());
@@ -1053,7 +1064,8 @@ $$;
 -- Null: nothing within p_within seconds.
 create function messaging.next_sends(p_within double precision, p_now timestamptz default null)
     returns double precision
-    language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    set join_collapse_limit = 1 as $$
 declare
     v_now timestamptz := coalesce(p_now, clock_timestamp());
     v_next timestamptz;
@@ -1141,3 +1153,6 @@ create trigger release_sends after update of states on messaging.whatsapp_templa
 create policy door on messaging.portfolio_recipients to door using (true);
 create policy door on messaging.portfolio_counts to door using (true);
 grant select, update, delete on messaging.portfolio_recipients, messaging.portfolio_counts to door;
+
+-- Joins as they are written there too.
+alter function messaging.recover_sends(uuid, integer, timestamptz) set join_collapse_limit = 1;

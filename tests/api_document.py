@@ -24,8 +24,10 @@ from switchboard.accounts import (
     outgoing_calls,
     profiles,
     public_keys,
+    template_preview,
     template_sync,
     templates,
+    uploads,
 )
 from switchboard.inbox import (
     account_events,
@@ -90,6 +92,12 @@ OPERATIONS: dict[str, Operation] = {
         "Send a message, or only decide it (dry_run=true)",
         "Answer",
         body=SendRequest,
+    ),
+    "POST /v1/messages/batch": Operation(
+        "Decide and store up to 1,000 messages, and send what fits in 10 s; each is answered in its"
+        " place",
+        "BatchAnswer",
+        status=202,
     ),
     "GET /v1/messages/{id}": Operation("Show what became of a message", "Outcome"),
     "GET /v1/contacts": Operation(
@@ -225,6 +233,17 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/links": Operation(
         "List tracked links with their taps, the newest first", "Link[]", links.LinkFilter
     ),
+    "POST /v1/media": Operation(
+        "Upload a file to Meta, once: with `from` in the address the body is the file (4.5 MB at most),"
+        " without it JSON with the file's link (100 MB at most)",
+        "UploadedFile",
+        uploads.UploadWanted,
+        uploads.LinkUpload,
+        status=201,
+    ),
+    "DELETE /v1/media/uploads/{id}": Operation(
+        "Delete an upload at Meta and here", "DeletedUpload"
+    ),
     "GET /v1/media/{id}": Operation("Show what is known of a file", "Media"),
     "GET /v1/media/{id}/address": Operation(
         "Sign an address that reads the file for some minutes", "Address", media.AddressWanted
@@ -352,6 +371,11 @@ OPERATIONS: dict[str, Operation] = {
         templates.Deletion,
     ),
     f"POST {_TEMPLATE}/unpause": Operation("End a pause that pacing made", "Template"),
+    f"POST {_TEMPLATE}/preview": Operation(
+        "Show what it looks like, filled in by a message or with its own examples",
+        "TemplatePreview",
+        body=template_preview.PreviewWanted,
+    ),
     "GET /v1/dead-letters": Operation(
         "List what could not be processed, the newest first", "Letter[]", letters.LetterFilter
     ),
@@ -370,6 +394,7 @@ _METAS = (
     "/v1/flows/",
     "/v1/numbers/",
     "/v1/accounts/",
+    "/v1/media/uploads/",
 )
 #: Routes that something that exists may stand in the way of.
 _CONFLICTS = {
@@ -386,6 +411,13 @@ _CONFLICTS = {
 #: Routes that ask Meta, and tell what it answered.
 _ASKED = {
     f"POST {_NUMBER}/sync",
+    "POST /v1/media",
+    "POST /v1/templates",
+    "POST /v1/templates/sync",
+    f"POST {_TEMPLATE}",
+    f"DELETE {_TEMPLATE}",
+    f"POST {_TEMPLATE}/unpause",
+    "DELETE /v1/media/uploads/{id}",
     *(f"{method} /v1/blocks" for method in ("GET", "POST", "DELETE")),
     *(f"{method} {_NUMBER}/profile" for method in ("GET", "POST")),
     *(f"{method} {_NUMBER}/callback" for method in ("GET", "PUT", "DELETE")),
@@ -488,6 +520,8 @@ def _operation(route: str, scope: str, told: Operation) -> Json:
     if told.body is not None:
         schema = {"$ref": f"#/components/schemas/{told.body.__name__}"}
         made["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    if route == "POST /v1/messages/batch":
+        made["requestBody"] = {"content": {"application/json": {"schema": _ref("SendBatch")}}}
     answer = _page(told.answers[:-2]) if told.answers.endswith("[]") else _ref(told.answers)
     done = {"description": "Done", "content": {"application/json": {"schema": answer}}}
     waits = {"202": {**done, "description": "It waits, or its fate is open"}}
@@ -545,6 +579,8 @@ def _schemas() -> Json:
         "FlowPreview": Preview,
         "FlowSession": FlowSession,
         "BusinessNumber": BusinessNumber,
+        "UploadedFile": uploads.UploadedFile,
+        "DeletedUpload": uploads.DeletedUpload,
         "BlockedUser": blocks.BlockedUser,
         "BlockResults": blocks.BlockResults,
         "Profile": profiles.Profile,
@@ -568,6 +604,7 @@ def _schemas() -> Json:
     }
     for name, kind in shown.items():
         made[name] = _clean(TypeAdapter(kind).json_schema(schema_generator=_Answered))
+    made["TemplatePreview"] = _clean(_spelled_out(template_preview.TemplatePreview))
     message = _clean(
         TypeAdapter(Message).json_schema(
             schema_generator=_Answered, ref_template="#/components/schemas/{model}"
@@ -668,6 +705,36 @@ def _schemas() -> Json:
             "decision": {"type": ["object", "null"]},
         },
     }
+    made["SendBatch"] = {
+        "type": "object",
+        "required": ["messages"],
+        "additionalProperties": False,
+        "properties": {
+            "messages": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": send_message.MOST,
+                "items": _ref("SendRequest"),
+            }
+        },
+    }
+    made["BatchAnswer"] = {
+        "type": "object",
+        "required": ["messages"],
+        "properties": {
+            "messages": {
+                "type": "array",
+                "description": "One for each message, in order: its answer, or a problem",
+                "items": {
+                    "allOf": [_ref("Answer")],
+                    "required": ["status_code"],
+                    "properties": {
+                        "status_code": {"type": "integer", "description": "HTTP status"}
+                    },
+                },
+            }
+        },
+    }
     made["Outcome"] = {
         "type": "object",
         "description": "A message without its text: status, decisions, errors, timestamps",
@@ -694,6 +761,24 @@ def _inlined(model: type[BaseModel]) -> Json:
         name = member.pop("$ref", "").rpartition("/")[2]
         member.update(inner.get(name, {}))
     return schema
+
+
+def _spelled_out(kind: type[Any]) -> Json:
+    """Return an answer's schema with the kinds of its members where they are used."""
+    schema = TypeAdapter(kind).json_schema(schema_generator=_Answered)
+    inner = schema.pop("$defs", {})
+
+    def whole(node: Any) -> Any:
+        if isinstance(node, list):
+            return [whole(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return whole(inner[node["$ref"].rpartition("/")[2]])
+        return {name: whole(one) for name, one in node.items()}
+
+    made: Json = whole(schema)
+    return made
 
 
 class _Answered(GenerateJsonSchema):

@@ -1,4 +1,4 @@
-"""POST /v1/messages, GET /v1/messages/{id}, and direct invocation by internal services.
+"""POST /v1/messages, one or a batch, GET /v1/messages/{id}, and direct invocation by services.
 
 `POST /v1/messages?dry_run=true` decides exactly as a send and does nothing else: 200 with
 {"status": "allowed" | "denied" | "deferred", "decision": …}, no id, since nothing is stored, sent
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from switchboard import outbox
 from switchboard.access import Caller, identify
-from switchboard.kernel.errors import BadRequest, NotFound, ProblemError
+from switchboard.kernel.errors import BadRequest, NotFound, ProblemError, Unprocessable
 from switchboard.kernel.http import Request, Response, answer, reply
 from switchboard.kernel.log import log
 from switchboard.outbox.answers import Answer, of_problem
@@ -23,8 +23,10 @@ from switchboard.tools import tools
 
 #: Bytes of one request: Meta's longest message is far below, metadata of the caller's included.
 LIMIT = 262_144
-#: Messages of one direct invocation (a batch has up to 1,000; design 6).
+#: Messages of one batch or direct invocation (design 6), and the bytes of a batch's body: Lambda
+#: takes six million, base64 included.
 MOST = 1000
+BATCH_LIMIT = 4_194_304
 
 
 def post_message(request: Request) -> Response:
@@ -41,6 +43,30 @@ def post_message(request: Request) -> Response:
     return _response(run(made, caller.tenant_id, item, scopes=caller.scopes))
 
 
+def post_batch(request: Request) -> Response:
+    """Decide and store up to 1,000 messages, send what fits in 10 s; process_jobs goes on.
+
+    202 with an answer per message, in order: the document of POST /v1/messages with its HTTP status
+    as `status_code`. One that cannot be stored costs itself only. Each may have its own
+    `idempotency_key`; a header for all of them is refused, since parts of a batch may be repeated.
+    """
+    made = tools()
+    caller = identify(made, request.headers)
+    caller.require("messages:send")
+    if "idempotency-key" in request.headers:
+        raise BadRequest(
+            "a batch has an idempotency_key per message and no Idempotency-Key header",
+            field="idempotency_key",
+        )
+    body = request.json(BATCH_LIMIT)
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    unknown = sorted(set(body) - {"messages"})
+    if unknown:
+        raise Unprocessable(f"{unknown[0]}: is unknown to a batch", field=unknown[0])
+    return reply(202, _send_batch(caller, body.get("messages")))
+
+
 def get_message(request: Request) -> Response:
     """Show what became of a message."""
     made = tools()
@@ -51,6 +77,7 @@ def get_message(request: Request) -> Response:
 
 ROUTES: dict[str, Callable[[Request], Response]] = {
     "POST /v1/messages": post_message,
+    "POST /v1/messages/batch": post_batch,
     "GET /v1/messages/{id}": get_message,
 }
 
@@ -83,12 +110,17 @@ def _invoked(event: dict[str, Any]) -> dict[str, Any]:
     body = {name: value for name, value in event.items() if name != "correlation_id"}
     caller = Caller(_tenant(body.pop("tenant_id", None)))
     made = tools()
-    public_url = made.settings.public_url
     if "messages" not in body:
-        return _outcome(outbox.send(made, caller.tenant_id, read(body, public_url=public_url)))
-    messages = body["messages"]
+        item = read(body, public_url=made.settings.public_url)
+        return _outcome(outbox.send(made, caller.tenant_id, item))
+    return _send_batch(caller, body["messages"])
+
+
+def _send_batch(caller: Caller, messages: Any) -> dict[str, Any]:
     if not isinstance(messages, list) or not 1 <= len(messages) <= MOST:
         raise BadRequest(f"messages must be a list of 1 to {MOST}", field="messages")
+    made = tools()
+    public_url = made.settings.public_url
     answers: list[Answer | None] = []
     items = []
     for message in messages:
@@ -98,7 +130,9 @@ def _invoked(event: dict[str, Any]) -> dict[str, Any]:
             answers.append(of_problem(error))
         else:
             answers.append(None)
-    sent = iter(outbox.send_many(made, caller.tenant_id, items) if items else ())
+    sent = iter(
+        outbox.send_many(made, caller.tenant_id, items, scopes=caller.scopes) if items else ()
+    )
     return {"messages": [_outcome(known or next(sent)) for known in answers]}
 
 

@@ -134,7 +134,10 @@ class _Worker:
         self._id = uuid4()
         self._monotonic = tools.clock.monotonic
         # A worker that has no time for some kind must not look awake to those who put it in.
-        self._shortest = MARGIN_S + max((kind.needs_s for kind in kinds), default=0.0)
+        self._shortest = max(
+            MARGIN_S + max((kind.needs_s for kind in kinds), default=0.0),
+            REQUEST_S + SENDS_MARGIN_S,
+        )
         self._marked_at: float | None = None
         self._ticked_at: float | None = None
         self._batch: _Batch | None = None

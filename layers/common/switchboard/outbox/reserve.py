@@ -212,13 +212,14 @@ class _Reserver:
         kind = item.kind(stored.get("category"))
         if item.urgent and kind is Kind.MARKETING:
             raise Unprocessable("marketing cannot be urgent", field="urgent")
+        warnings = (*item.warnings, *_misfits(item, stored))
         facts = self._facts(item, asked, recipient, kind)
         verdict = decide(facts, kind)
         if isinstance(verdict, Denied) and verdict.findings.get("key") not in {None, "allowed"}:
             raise Forbidden(verdict.hint)
         entry = document(verdict, at=asked.at, attempt=1, kind=kind)
-        if item.warnings:
-            entry["warnings"] = list(item.warnings)
+        if warnings:
+            entry["warnings"] = list(warnings)
         new_id = self.tools.clock.new_id
         ready = Ready(
             tenant_id=self.tenant_id,
@@ -247,6 +248,7 @@ class _Reserver:
         )
         answer = _known_answer(ready, verdict)
         row = _row(item, asked, ready, verdict, kind)
+        row["preview"] = _preview(item, stored)
         if kind is Kind.MARKETING and facts.person is not None and facts.person.cap is not None:
             row["cap"], row["cap_hours"] = facts.person.cap, facts.person.cap_hours
         row["new_conversation"] = asked.conversation_id or new_id()
@@ -317,6 +319,28 @@ def _replay(item: Outgoing, asked: Asked, made: Reservation) -> None:
         made.unfinished[asked.n] = asked.key_message_id
 
 
+def _misfits(item: Outgoing, stored: dict[str, Any]) -> tuple[str, ...]:
+    """Hold a template's parameters against the stored definition.
+
+    Returns warnings; raises InvalidMessage (422) that names the field where Meta would refuse it.
+    """
+    if not stored.get("components"):
+        return ()
+    # Templates alone pay for it.
+    from switchboard.whatsapp.templates import Definition, check
+
+    return check(Definition.of(stored), item.message)
+
+
+def _preview(item: Outgoing, stored: dict[str, Any]) -> str:
+    """Return what an inbox shows of the message: of a known template what the person reads."""
+    if not stored.get("components"):
+        return item.preview
+    from switchboard.whatsapp.templates import Definition, render
+
+    return render(Definition.of(stored), item.message).text or item.preview
+
+
 def _recipient(item: Outgoing, asked: Asked) -> tuple[str, str]:
     if item.phone is not None:
         return item.phone, "phone"
@@ -348,7 +372,6 @@ def _row(
         "contact": asked.contact_id,
         "type": ready.message_type,
         "content": ready.content,
-        "preview": item.preview,
         "origin": item.origin,
         "kind": ready.kind,
         "priority": item.priority(kind),

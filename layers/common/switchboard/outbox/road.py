@@ -31,11 +31,12 @@ from switchboard.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an attempt ended in; `error` as a caller is told it."""
+    """What an attempt ended in, the error as a caller is told it, the verdict of a limit."""
 
     status: str
     wa_message_id: str | None
     error: dict[str, Any] | None
+    decision: dict[str, Any] | None = None
 
 
 class Road:
@@ -188,7 +189,7 @@ class Road:
             if step.step == "fenced":
                 log.warning("outbox.fenced", message_id=step.message_id, status=step.status)
             self.results[step.message_id] = Result(
-                step.status, step.wa_message_id, errors.get(step.message_id)
+                step.status, step.wa_message_id, errors.get(step.message_id), step.decision
             )
         for ready, _ in settled:
             # Fenced and nothing recorded: whoever took it over decides.

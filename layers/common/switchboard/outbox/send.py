@@ -111,7 +111,7 @@ def _answer(
         ready.message_id,
         result.status,
         wa_message_id=result.wa_message_id,
-        decision=ready.decision or (),
+        decision=[result.decision] if result.decision else ready.decision or (),
         error=result.error,
     )
 

@@ -123,6 +123,7 @@ class Step:
     step: str
     status: str
     wa_message_id: str | None
+    decision: dict[str, Any] | None = None
 
 
 def ask(connection: Connection, tenant_id: UUID, items: str, now: datetime | None) -> list[Asked]:
