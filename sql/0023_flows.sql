@@ -12,8 +12,9 @@ alter table messaging.whatsapp_flows
 
 -- Writes what Meta's API answered when it was asked for Flows at p_now. p_flows: [{"flow", "name",
 -- "categories", "json_version", "endpoint_uri", "errors", "status"}, …], each whole. Of two answers the
--- one asked for later stays. The status counts as told in the second in which it was asked for, so that
--- of a later webhook wins, and that of an earlier one does not. Sorted: two may write at once.
+-- one asked for later stays. The status counts as told at the end of the second in which it was asked
+-- for: what webhooks tell of that second or before has been answered already, and a later one wins.
+-- Sorted: two may write at once.
 create function messaging.fetched_flows(
     p_tenant uuid, p_waba text, p_flows jsonb, p_now timestamptz
 ) returns void
@@ -23,14 +24,18 @@ create function messaging.fetched_flows(
         json_version, endpoint_uri, validation_errors, fetched_at, created_at, updated_at)
     select p_tenant, p_waba, d.flow,
         case when d.status is null then '{}' else messaging.states_at(
-            jsonb_build_object('status', d.status), floor(extract(epoch from p_now))::bigint) end,
+            jsonb_build_object('status', d.status), floor(extract(epoch from p_now))::bigint + 1) end,
         d.name, coalesce(d.categories, '{}'), d.json_version, d.endpoint_uri,
         coalesce(d.errors, '[]'), p_now, p_now, p_now
     from jsonb_to_recordset(p_flows) as d(flow text, name text, categories text[], json_version text,
         endpoint_uri text, errors jsonb, status text)
     order by d.flow
     on conflict (tenant_id, flow_id, waba_id) do update set
-        states = messaging.merge_states(f.states, excluded.states), name = excluded.name,
+        -- Not by merge_states alone: of two answers of one second the later one is right.
+        states = case when f.states -> 'status' -> 'at' = excluded.states -> 'status' -> 'at'
+            then f.states || excluded.states
+            else messaging.merge_states(f.states, excluded.states) end,
+        name = excluded.name,
         categories = excluded.categories, json_version = excluded.json_version,
         endpoint_uri = excluded.endpoint_uri, validation_errors = excluded.validation_errors,
         fetched_at = excluded.fetched_at, updated_at = excluded.updated_at
