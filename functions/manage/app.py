@@ -17,14 +17,20 @@ from switchboard.kernel.http import Request, Response, answer
 from switchboard.kernel.log import log
 from switchboard.tools import tools
 
-#: The folder is the list: the modules of resources, `dead_letters` for /v1/dead-letters.
-RESOURCES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "app")
+#: The folder is the list: resources and their modules, `dead_letters` for /v1/dead-letters. Lambda
+#: looks here before it looks for Python's own: what has the name of one of those ends in `_`.
+RESOURCES = {
+    path.stem.removesuffix("_"): path.stem
+    for path in sorted(Path(__file__).parent.glob("*.py"))
+    if path.stem != "app"
+}
 
 
 def routes(resource: str) -> Mapping[str, Guarded]:
     """Return the routes of a resource."""
     # In the function's own package, where there is one: Lambda knows its folder's files alone.
-    module = importlib.import_module(f"{__package__}.{resource}" if __package__ else resource)
+    name = RESOURCES[resource]
+    module = importlib.import_module(f"{__package__}.{name}" if __package__ else name)
     found: Mapping[str, Guarded] = module.ROUTES
     return found
 

@@ -39,6 +39,7 @@ LISTS = [
 ]
 #: What asks Meta for a business account or a number that the body or the address names.
 ASKED = {
+    "POST /v1/media",
     "POST /v1/blocks",
     "DELETE /v1/blocks",
     "POST /v1/flows",
@@ -61,6 +62,7 @@ BODIES: dict[str, Any] = {
     },
     "POST /v1/templates/sync": {"waba_id": "7"},
     "POST /v1/templates/{id}": {"category": "UTILITY"},
+    "POST /v1/media": {"from": "7", "link": "https://a.example/x"},
     "POST /v1/blocks": {"from": "7", "users": ["4915550000001"]},
     "DELETE /v1/blocks": {"from": "7", "users": ["4915550000001"]},
     "PATCH /v1/numbers/{id}": {"auto_mark_read": True},
@@ -251,8 +253,10 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
         for route in app.routes(resource):
             assert resource_of(route) == resource
     assert {guarded.scope for guarded in ROUTES.values()} <= SCOPES.keys()
+    # What is only looked at, too long for an address.
+    looks = {"POST /v1/templates/{id}/preview"}
     for route in WRITES:
-        assert ROUTES[route].scope.endswith(":write"), route
+        assert ROUTES[route].scope.endswith(":write") or route in looks, route
 
 
 def test_lambda_finds_the_resources_beside_the_handler() -> None:
@@ -260,7 +264,7 @@ def test_lambda_finds_the_resources_beside_the_handler() -> None:
     root = Path(__file__).parents[2]
     program = (
         "import sys, app\n"
-        "assert not set(app.RESOURCES) & set(sys.modules)\n"
+        "assert not set(app.RESOURCES.values()) & {*sys.modules, *sys.stdlib_module_names}\n"
         "print(sum(len(app.routes(resource)) for resource in app.RESOURCES))"
     )
     done = subprocess.run(

@@ -6,7 +6,7 @@ short and comes again writes the same ones.
 
 from switchboard.media.address import ADDRESS_S, media_address
 from switchboard.media.fetch import Later, Lost, Stored, fetch
-from switchboard.media.upload import NotUploaded, upload
+from switchboard.media.upload import NotUploaded, Uploaded, upload, upload_once
 
 __all__ = [
     "ADDRESS_S",
@@ -14,7 +14,9 @@ __all__ = [
     "Lost",
     "NotUploaded",
     "Stored",
+    "Uploaded",
     "fetch",
     "media_address",
     "upload",
+    "upload_once",
 ]

@@ -7,6 +7,8 @@ ids, both good; one of them stays.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from datetime import datetime
 from typing import BinaryIO, ClassVar
 from uuid import UUID
 
@@ -25,6 +27,16 @@ class NotUploaded(ProblemError):
     title: ClassVar[str] = "Not uploaded"
 
 
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Meta's id of a file, until when Meta keeps it, and whether it was there already."""
+
+    id: str
+    expires_at: datetime
+    reused: bool
+    size: int
+
+
 def upload(
     tools: Tools,
     tenant_id: UUID,
@@ -34,6 +46,22 @@ def upload(
     mime_type: str,
     file_name: str = "file",
 ) -> str:
+    """Return Meta's id of a file, for messages of this number; see `upload_once`."""
+    done = upload_once(
+        tools, tenant_id, account_id, content, mime_type=mime_type, file_name=file_name
+    )
+    return done.id
+
+
+def upload_once(
+    tools: Tools,
+    tenant_id: UUID,
+    account_id: UUID,
+    content: BinaryIO,
+    *,
+    mime_type: str,
+    file_name: str = "file",
+) -> Uploaded:
     """Return Meta's id of a file, for messages of this number; uploads it only where needed.
 
     `content` is read twice from its start; the id is good for at least another day. Raises
@@ -51,7 +79,7 @@ def upload(
         )
         number = None if known else outbox.number(connection, tenant_id, account_id)
     if known is not None:
-        return known
+        return Uploaded(known[0], known[1], reused=True, size=size)
     if number is None:
         raise NotFound("this number cannot send")
     token = tools.sealer.unseal(number[1], tenant_id=tenant_id, purpose="access_token")
@@ -62,7 +90,7 @@ def upload(
     if not isinstance(outcome, str):
         raise NotUploaded("Meta did not take the file, try again")
     with tools.db.transaction(tenant_id) as connection:
-        store.keep_upload(
+        expires_at = store.keep_upload(
             connection,
             tenant_id,
             account_id,
@@ -72,7 +100,7 @@ def upload(
             size=size,
             now=tools.clock.now,
         )
-    return outcome
+    return Uploaded(outcome, expires_at, reused=False, size=size)
 
 
 def _digest(content: BinaryIO) -> tuple[bytes, int]:

@@ -100,8 +100,8 @@ def find_upload(
     sha256: bytes,
     mime_type: str,
     now: datetime | None,
-) -> str | None:
-    """Return Meta's id of a file that this number has uploaded, if it lives for another day."""
+) -> tuple[str, datetime] | None:
+    """Return Meta's id of a file that this number has uploaded, and its end, if a day is left."""
     row = connection.execute(
         _SQL["find_upload"],
         {
@@ -112,7 +112,7 @@ def find_upload(
             "now": now,
         },
     ).fetchone()
-    return None if row is None else str(row[0])
+    return None if row is None else (str(row[0]), row[1])
 
 
 def keep_upload(
@@ -125,9 +125,9 @@ def keep_upload(
     wa_media_id: str,
     size: int,
     now: datetime | None,
-) -> None:
-    """Remember an upload for the 30 days that Meta keeps it."""
-    connection.execute(
+) -> datetime:
+    """Remember an upload for the 30 days that Meta keeps it; return when they end."""
+    row = connection.execute(
         _SQL["keep_upload"],
         {
             "tenant": tenant_id,
@@ -138,7 +138,23 @@ def keep_upload(
             "size": size,
             "now": now,
         },
-    )
+    ).fetchone()
+    assert row is not None
+    end: datetime = row[0]
+    return end
+
+
+def number_of_upload(connection: Connection, tenant_id: UUID, wa_media_id: str) -> str | None:
+    """Return the phone_number_id of the number that has uploaded this file, or None."""
+    row = connection.execute(
+        _SQL["number_of_upload"], {"tenant": tenant_id, "wa_media_id": wa_media_id}
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def forget_upload(connection: Connection, tenant_id: UUID, wa_media_id: str) -> None:
+    """Forget an upload that Meta has no more."""
+    connection.execute(_SQL["forget_upload"], {"tenant": tenant_id, "wa_media_id": wa_media_id})
 
 
 def retire_uploads(connection: Connection, *, limit: int, now: datetime | None) -> int:

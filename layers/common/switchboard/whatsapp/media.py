@@ -141,7 +141,7 @@ def download(
     outside: Outside,
     url: str,
     *,
-    token: str,
+    token: str | None,
     into: BinaryIO,
     limit: int,
     total_s: float,
@@ -150,8 +150,8 @@ def download(
     """Fetch a file into `into`, from its start, within `total_s` seconds and `limit` bytes.
 
     At most three redirects are followed; every address is checked and connected to as `outside`
-    does it. The token goes to Meta's hosts over TLS and to the origins `also`. Never raises for
-    what the other side does.
+    does it. A token goes to Meta's hosts over TLS and to the origins `also`, to nobody else.
+    Never raises for what the other side does.
     """
     end = time.monotonic() + total_s
     for _ in range(_HOPS + 1):
@@ -160,7 +160,7 @@ def download(
             return Failed("timeout")
         try:
             headers = {"accept": "*/*"}
-            if _may_know_the_token(httpx.URL(url), also):
+            if token is not None and _may_know_the_token(httpx.URL(url), also):
                 headers["authorization"] = f"Bearer {token}"
             with outside.request("GET", url, headers=headers, total_s=left, most=limit) as answer:
                 if answer.status not in _REDIRECTS or not answer.headers.get("location"):

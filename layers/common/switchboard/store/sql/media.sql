@@ -38,22 +38,33 @@ where f.tenant_id = %(tenant)s and f.id = %(id)s and m.revoked_at is null
 
 -- name: find_upload
 -- With a day to spare: what is sent with it may wait.
-select wa_media_id from messaging.media_uploads
+select wa_media_id, expires_at from messaging.media_uploads
 where tenant_id = %(tenant)s and account_id = %(account)s and sha256 = %(sha256)s
     and mime_type = %(mime_type)s
     and expires_at > coalesce(%(now)s::timestamptz, clock_timestamp()) + interval '1 day'
 
 -- name: keep_upload
 -- Two at once have two good ids: the one that lives longer stays.
-insert into messaging.media_uploads as u (tenant_id, account_id, sha256, mime_type, wa_media_id,
-    size_bytes, uploaded_at, expires_at)
-values (%(tenant)s, %(account)s, %(sha256)s, %(mime_type)s, %(wa_media_id)s, %(size)s,
-    coalesce(%(now)s::timestamptz, clock_timestamp()),
-    coalesce(%(now)s::timestamptz, clock_timestamp()) + interval '30 days')
-on conflict (tenant_id, account_id, sha256, mime_type) do update
-set wa_media_id = excluded.wa_media_id, size_bytes = excluded.size_bytes,
-    uploaded_at = excluded.uploaded_at, expires_at = excluded.expires_at
-where u.expires_at < excluded.expires_at
+with t as materialized (select coalesce(%(now)s::timestamptz, clock_timestamp()) as now), put as (
+    insert into messaging.media_uploads as u (tenant_id, account_id, sha256, mime_type,
+        wa_media_id, size_bytes, uploaded_at, expires_at)
+    select %(tenant)s, %(account)s, %(sha256)s, %(mime_type)s, %(wa_media_id)s, %(size)s::bigint,
+        t.now, t.now + interval '30 days' from t
+    on conflict (tenant_id, account_id, sha256, mime_type) do update
+    set wa_media_id = excluded.wa_media_id, size_bytes = excluded.size_bytes,
+        uploaded_at = excluded.uploaded_at, expires_at = excluded.expires_at
+    where u.expires_at < excluded.expires_at
+)
+select t.now + interval '30 days' from t
+
+-- name: number_of_upload
+select n.phone_number_id from messaging.media_uploads as u
+join messaging.whatsapp_accounts as n on n.tenant_id = u.tenant_id and n.id = u.account_id
+where u.tenant_id = %(tenant)s and u.wa_media_id = %(wa_media_id)s limit 1
+
+-- name: forget_upload
+delete from messaging.media_uploads
+where tenant_id = %(tenant)s and wa_media_id = %(wa_media_id)s
 
 -- name: retire_uploads
 select messaging.retire_uploads(%(limit)s, %(now)s)
