@@ -70,6 +70,15 @@ select %(tenant)s, lpad(n::text, 22, 'x'), 'https://a.example',
     lpad(to_hex(n), 32, '0')::uuid, %(tenant)s, lpad(to_hex(1 + n %% 50), 32, '0')::uuid,
     lpad(to_hex(1 + n %% 50), 32, '0')::uuid, now() - n * interval '1 minute'
 from generate_series(1, 4000) as n;
+insert into messaging.flow_sessions (tenant_id, account_id, contact_id, flow_id, flow_token,
+    flow_type, created_at)
+select %(tenant)s, %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, '66', n::text, 'navigate',
+    now() - n * interval '1 minute'
+from generate_series(1, 4000) as n;
+insert into messaging.whatsapp_flows (tenant_id, waba_id, flow_id)
+select %(tenant)s, '1', n::text from generate_series(1, 4000) as n;
+insert into messaging.catalog_products (tenant_id, catalog_id, product_retailer_id, source)
+select %(tenant)s, '9', n::text, 'route' from generate_series(1, 4000) as n;
 """
 
 
@@ -141,6 +150,16 @@ LINKS: dict[str, Any] = {
     "before": "infinity",
     "before_id": LAST_ID,
     "limit": 51,
+}
+SESSIONS: dict[str, Any] = {
+    "tenant_id": TENANT,
+    "before": "infinity",
+    "before_id": UUID(int=0),
+    "walk": 51,
+    "limit": 50,
+    "status": None,
+    "contact": CONTACT,
+    "flow": None,
 }
 _BY_RECEIPT = r"Index Scan Backward using whatsapp_account_events_received"
 IDS = {"tenant_id": TENANT, "ids": [UUID(int=n) for n in range(1, 51)], "now": None}
@@ -246,6 +265,52 @@ PLANS = [
     ),
     ("links", "list_of_message", {**LINKS, "message": THREAD}, ["tracked_links_message"]),
     (
+        "flow_sessions",
+        "list",
+        SESSIONS,
+        ["Index Scan Backward using flow_sessions_time", r"Index Cond: .*ROW\("],
+    ),
+    (
+        "flow_sessions",
+        "list_of_contact",
+        SESSIONS,
+        [r"flow_sessions_contact", r"Index Cond: .*contact_id = "],
+    ),
+    (
+        "flow_sessions",
+        "find_used",
+        {"tenant_id": TENANT, "tokens": ["1", "2"], "keys": ["k", None]},
+        ["flow_sessions_tenant_id_flow_token_key"],
+    ),
+    (
+        "flows",
+        "list",
+        {
+            "tenant_id": TENANT,
+            "after": "7",
+            "after_waba": "1",
+            "waba_id": None,
+            "status": None,
+            "limit": 51,
+        },
+        ["whatsapp_flows_pkey", r"Index Cond: .*ROW\("],
+    ),
+    (
+        "catalog",
+        "list",
+        {
+            "tenant_id": TENANT,
+            "after": "9",
+            "after_product": "7",
+            "catalog_id": None,
+            "product": None,
+            "is_active": None,
+            "source": None,
+            "limit": 51,
+        },
+        ["catalog_products_pkey", r"Index Cond: .*ROW\("],
+    ),
+    (
         "messages",
         "find_media",
         {"tenant_id": TENANT, "id": THREAD},
@@ -293,7 +358,7 @@ def test_the_statement_walks_its_index(
     # Other tables of the seed are small or empty: there a scan is right.
     big = (
         "contacts|contact_identifiers|event_deliveries|media|message_changes|whatsapp_account_events"
-        "|tracked_links|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
+        "|tracked_links|flow_sessions|whatsapp_flows|catalog_products|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
     )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)
     assert not [name for name in scanned if not is_empty(link, name)], plan

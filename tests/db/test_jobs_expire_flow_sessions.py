@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from switchboard.jobs import _retire, expire_flow_sessions
 from switchboard.kernel.clock import uuid7
+from switchboard.store import flow_sessions
 from tests.databases import ClonedDatabase
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
+from tests.deliveries import until
 from tests.sending import Place, Time
 
 KINDS = Kinds(expire_flow_sessions.KIND)
@@ -174,6 +178,35 @@ def test_many_end_in_small_transactions(bench: Bench, monkeypatch: pytest.Monkey
     assert found.pop("young") == "pending"
     assert set(found.values()) == {"expired"}
     assert results(bench) == [{"ended": 10}]
+
+
+def test_an_answer_that_comes_while_a_session_is_ended_stays(bench: Bench) -> None:
+    place = number(bench)
+    session(place, "t", START)
+    seen: list[int] = []
+    database = bench.jobs.database
+    with (
+        psycopg.connect(database.superuser_url) as answering,
+        psycopg.connect(database.app_url, autocommit=True) as ending,
+    ):
+        answering.execute("update messaging.flow_sessions set status = 'completed'")
+        waiter = threading.Thread(
+            target=lambda: seen.append(flow_sessions.expire(ending, limit=10, now=START))
+        )
+        waiter.start()
+        pids = (answering.info.backend_pid, ending.info.backend_pid)
+        until(
+            lambda: (
+                bench.jobs.everything.execute(
+                    "select %s = any (pg_blocking_pids(%s))", pids
+                ).fetchone()
+                == (True,)
+            )
+        )
+        answering.commit()
+        waiter.join()
+    assert seen == [0]
+    assert states(place) == {"t": "completed"}
 
 
 def test_a_late_answer_completes_an_expired_session(bench: Bench) -> None:
