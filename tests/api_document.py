@@ -601,10 +601,10 @@ def _schemas() -> Json:
         "PutTest": subscriptions.PutTest,
         "Template": Template,
         "Synced": template_sync.Synced,
+        "TemplatePreview": template_preview.TemplatePreview,
     }
     for name, kind in shown.items():
-        made[name] = _clean(TypeAdapter(kind).json_schema(schema_generator=_Answered))
-    made["TemplatePreview"] = _clean(_spelled_out(template_preview.TemplatePreview))
+        made[name] = _clean(_spelled_out(kind))
     message = _clean(
         TypeAdapter(Message).json_schema(
             schema_generator=_Answered, ref_template="#/components/schemas/{model}"

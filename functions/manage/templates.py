@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from switchboard.access import Caller, Guarded
-from switchboard.accounts import template_sync, templates
+from switchboard.accounts import template_preview, template_sync, templates
 from switchboard.kernel.arguments import LIMIT, Nothing, read, read_id, read_query
 from switchboard.kernel.http import Request, Response, reply
 from switchboard.tools import Tools
@@ -59,6 +59,12 @@ def post_unpause(tools: Tools, caller: Caller, request: Request) -> Response:
     return reply(200, templates.unpause_template(tools, caller.tenant_id, which))
 
 
+def post_preview(tools: Tools, caller: Caller, request: Request) -> Response:
+    """Show what a template looks like, filled in or not."""
+    which, wanted = _id(request), _body(template_preview.PreviewWanted, request)
+    return reply(200, template_preview.preview_template(tools, caller.tenant_id, which, wanted))
+
+
 def _id(request: Request) -> UUID:
     return read_id(request.path, "this template")
 
@@ -85,4 +91,5 @@ ROUTES = {
     f"POST {_ONE}": _writing(post_change),
     f"DELETE {_ONE}": _writing(delete_template),
     f"POST {_ONE}/unpause": _writing(post_unpause),
+    f"POST {_ONE}/preview": _reading(post_preview),
 }

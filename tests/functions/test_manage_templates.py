@@ -585,3 +585,88 @@ def test_another_tenants_templates_and_accounts_are_not_known(desk: Desk) -> Non
     status, problem = desk.call(SYNC, key=key, body={"waba_id": desk.place.waba_id})
     assert (status, problem["field"]) == (404, "waba_id")
     assert desk.call(ONE, uuid4())[0] == desk.call(ONE, UUID(int=0))[0] == 404
+
+
+PREVIEW = "POST /v1/templates/{id}/preview"
+
+
+def test_a_template_is_shown_as_a_person_will_see_it(desk: Desk, meta: Meta) -> None:
+    buttons = [
+        {
+            "type": "URL",
+            "text": "Open",
+            "url": "https://a.example/{{1}}",
+            "example": ["https://a/1"],
+        }
+    ]
+    made = approved(
+        desk,
+        meta,
+        components=[
+            {"type": "HEADER", "format": "IMAGE", "example": {"header_handle": ["4:a"]}},
+            BODY,
+            {"type": "FOOTER", "text": "Casa Verde"},
+            {"type": "BUTTONS", "buttons": buttons},
+        ],
+    )
+    key = desk.place.add_key("templates:read")
+    shown = desk.ok(PREVIEW, made["id"], key=key)
+    assert (shown["problems"], shown["warnings"]) == ([], [])
+    assert shown["preview"]["body"] == "Hi Ana, your table is kept until 21:30 tonight."
+    template = {
+        "name": "table_kept",
+        "language": {"code": "en_US"},
+        "components": [
+            {
+                "type": "header",
+                "parameters": [{"type": "image", "image": {"link": "https://a.example/a.png"}}],
+            },
+            {
+                "type": "body",
+                "parameters": [{"type": "text", "text": "Ben"}, {"type": "text", "text": "20:00"}],
+            },
+            {
+                "type": "button",
+                "sub_type": "url",
+                "index": "0",
+                "parameters": [{"type": "text", "text": "menu"}],
+            },
+        ],
+    }
+    for message in (template, {"type": "template", "template": template}):
+        shown = desk.ok(PREVIEW, made["id"], body={"message": message})
+        assert shown["problems"] == []
+        assert shown["preview"] == {
+            "name": "table_kept",
+            "header": {
+                "kind": "image",
+                "text": None,
+                "media": {"link": "https://a.example/a.png"},
+            },
+            "body": "Hi Ben, your table is kept until 20:00 tonight.",
+            "footer": "Casa Verde",
+            "buttons": [
+                {
+                    "kind": "url",
+                    "label": "Open",
+                    "url": "https://a.example/menu",
+                    "phone_number": None,
+                    "code": None,
+                    "payload": None,
+                }
+            ],
+            "offer": None,
+            "cards": [],
+        }
+    template["components"] = []
+    shown = desk.ok(PREVIEW, made["id"], body={"message": template})
+    assert shown["preview"]["body"] == BODY["text"]
+    fields = column(shown["problems"], "field")
+    assert fields
+    assert all(field.startswith("message.template.components") for field in fields)
+
+
+def test_a_template_that_was_never_fetched_cannot_be_shown(desk: Desk) -> None:
+    status, problem = desk.call(PREVIEW, stored(desk, status="APPROVED"))
+    assert (status, "not known yet" in problem["detail"]) == (409, True)
+    assert desk.call(PREVIEW, uuid4())[0] == 404

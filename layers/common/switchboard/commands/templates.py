@@ -8,7 +8,8 @@ from uuid import UUID
 import orjson
 from pydantic import BeforeValidator, Field
 
-from switchboard.accounts import template_sync, templates
+from switchboard.accounts import template_preview, template_sync, templates
+from switchboard.accounts.template_preview import PreviewWanted, TemplatePreview
 from switchboard.accounts.template_sync import Synced, SyncWanted
 from switchboard.accounts.templates import Deletion, NewTemplate, TemplateChange, TemplateFilter
 from switchboard.commands._resource import Command, Resource
@@ -53,6 +54,14 @@ class DeletedTemplate(Deletion, TheTemplate):
     """What to delete."""
 
 
+class ItsPreview(PreviewWanted, TheTemplate):
+    """What to fill in."""
+
+    message: Annotated[dict[str, Any] | None, BeforeValidator(_json)] = Field(
+        None, description="Meta's message object as JSON; left out: the template's examples"
+    )
+
+
 def list_templates(tools: Tools, tenant_id: UUID, wanted: TemplateFilter) -> Page[Template]:
     """List templates by business account, name and language."""
     return templates.list_templates(tools, tenant_id, wanted)
@@ -92,6 +101,12 @@ def unpause_template(tools: Tools, tenant_id: UUID, which: TheTemplate) -> Templ
     return templates.unpause_template(tools, tenant_id, which.template)
 
 
+def preview_template(tools: Tools, tenant_id: UUID, which: ItsPreview) -> TemplatePreview:
+    """Show what a template looks like, filled in or with its examples."""
+    wanted = PreviewWanted(message=which.message)
+    return template_preview.preview_template(tools, tenant_id, which.template, wanted)
+
+
 _ID = "--template 6f1d7c52-7f7e-4f27-9d11-3a4f6d1c9b10"
 _BODY = '{"type": "BODY", "text": "Your order is ready."}'
 KIND = Resource(
@@ -117,5 +132,6 @@ KIND = Resource(
         Command("update", ChangedTemplate, update_template, f"{_ID} --components '{_BODY}'"),
         Command("delete", DeletedTemplate, delete_template, _ID),
         Command("unpause", TheTemplate, unpause_template, _ID),
+        Command("preview", ItsPreview, preview_template, _ID),
     ),
 )
