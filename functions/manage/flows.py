@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -12,7 +13,6 @@ from switchboard.access import Caller, Guarded
 from switchboard.accounts import flows, public_keys
 from switchboard.kernel.arguments import LIMIT, Nothing, read, read_meta_id, read_query
 from switchboard.kernel.http import Request, Response, reply
-from switchboard.store.flows import Flow
 from switchboard.tools import Tools
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,7 +71,9 @@ def post_public_key(tools: Tools, caller: Caller, request: Request) -> Response:
     return reply(200, public_keys.upload_public_key(tools, caller.tenant_id, which, new))
 
 
-def _do(tools: Tools, caller: Caller, request: Request, *, verb: Callable[..., Flow]) -> Response:
+def _do(
+    tools: Tools, caller: Caller, request: Request, *, verb: Callable[[Tools, UUID, str], object]
+) -> Response:
     wanted, _ = _id(request), _body(Nothing, request)
     return reply(200, verb(tools, caller.tenant_id, wanted))
 

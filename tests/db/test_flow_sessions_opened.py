@@ -269,10 +269,6 @@ def test_a_request_that_comes_again_is_answered_by_its_key(world: World, place: 
     tools = world.tools(place.time.clock(), transport=Meta())
     body = {"from": place.phone_number_id, "to": person.phone, "message": flow(flow_token="t-1")}
     first = outbox.send(tools, place.tenant_id, read(body, key="k"))
-    message = place.message(first.body["id"])
-    if not place.rows("flow_sessions"):
-        (effect,) = read(body).effects
-        apply(world, place, row(place, person, message["id"], effect))
     again = outbox.send(tools, place.tenant_id, read(body, key="k"))
     assert (again.status, again.body) == (first.status, first.body)
     other = outbox.send(tools, place.tenant_id, read(body, key="another"))
@@ -299,3 +295,26 @@ def test_what_a_job_says_opens_sessions_too(world: World, place: Place) -> None:
         (answer,) = outbox.queue(tools, connection, place.tenant_id, [item])
     stored = place.message(answer.body["id"])["content"]
     assert len(stored["action"]["parameters"]["flow_token"]) >= 22
+
+
+def test_what_is_stored_opens_its_session_and_what_is_denied_does_not(
+    world: World, place: Place
+) -> None:
+    tools = world.tools(place.time.clock(), transport=Meta())
+    people = [place.person(), place.person(), place.person(window=None)]
+    bodies = [
+        {"from": place.phone_number_id, "to": person.phone, "message": flow()} for person in people
+    ]
+    alone = outbox.send(tools, place.tenant_id, read(bodies[0]))
+    together = outbox.send_many(tools, place.tenant_id, [read(body) for body in bodies])
+    assert [answer.status for answer in (alone, *together)] == [200, 200, 200, 422]
+    with tools.db.transaction(place.tenant_id) as connection:
+        item = Outgoing(
+            phone_number_id=place.phone_number_id, phone=people[1].phone, message=flow()
+        )
+        (queued,) = outbox.queue(tools, connection, place.tenant_id, [item])
+    opened = {str(found["message_id"]): found for found in place.rows("flow_sessions")}
+    assert opened.keys() == {answer.body["id"] for answer in (alone, *together[:2], queued)}
+    for message_id, found in opened.items():
+        content = place.message(message_id)["content"]
+        assert found["flow_token"] == content["action"]["parameters"]["flow_token"]
