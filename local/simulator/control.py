@@ -5,6 +5,7 @@
     POST   /simulator/phone/{contact}/messages   a person does something (see gestures.py)
     GET    /simulator/phone/{contact}/messages   what that phone shows  ?phone_number_id=
     POST   /simulator/phone/{contact}/seen       the person looks at the chat {"phone_number_id"}
+    POST   /simulator/phone/{contact}/calls      the person calls, takes, ends (call_control.py)
     POST   /simulator/phone/{contact}/window     {"phone_number_id", "open": false} closes the 24 h
     GET    /simulator/requests                   Graph calls, oldest first ?limit= (DELETE empties)
     GET    /simulator/webhooks                   attempts of delivery, oldest first, and how many
@@ -33,10 +34,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from local.simulator.call_control import CallControl
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.flow_control import FlowControl
 from local.simulator.gestures import GESTURE, Impossible, perform
+from local.simulator.number_control import NumberControl
 from local.simulator.people import CAST, Person
 from local.simulator.template_control import TemplateControl
 
@@ -83,6 +86,8 @@ class Control:
             ("POST", "/reset", self._reset),
             *TemplateControl(self._exchange, _document).paths(),
             *FlowControl(self._exchange).paths(),
+            *CallControl(self._exchange).paths(),
+            *NumberControl(self._exchange, _document).paths(),
         ]
         return [
             Route(f"/simulator{path}", _explained(call), methods=[method])
@@ -120,6 +125,7 @@ class Control:
                 "webhook_url": exchange.config.webhook_url,
                 "faults": exchange.faults.now.model_dump(mode="json"),
                 "messages": [exchange.view(message) for message in messages],
+                "phone_calls": exchange.calls.all()[-_SHOWN_LOG:],
                 "calls": list(exchange.journal.calls)[-_SHOWN_LOG:],
                 "webhooks": list(exchange.journal.webhooks)[-_SHOWN_LOG:],
             }

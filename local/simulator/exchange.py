@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.simulator.archive import Archive
+from local.simulator.calls import PERMISSION_SECONDS, Call, Calls
 from local.simulator.config import BusinessNumber, Config
 from local.simulator.faults import FaultBoard, Status
 from local.simulator.flows import Flows
@@ -48,6 +49,13 @@ class Exchange:
             self.faults.change(document)
         self.webhooks = Webhooks(config, self.faults, self.journal, self.archive)
         self.webhooks.answered = self._taken_by_backend
+        self.calls = Calls(
+            self.archive,
+            self.phone,
+            self.webhooks.post,
+            lambda call: self.journal.publish("phone_call", call),
+            clock,
+        )
         self.flows = Flows(self.archive, self.webhooks.post, clock)
         self.templates = Templates(
             self.archive,
@@ -90,6 +98,8 @@ class Exchange:
         person = self.people.find_or_add(send.to)
         if person is None:
             raise GraphRefusal(131009, details="The recipient is not a valid WhatsApp user.")
+        if send.type == "interactive" and send.content["type"] == "call_permission_request":
+            self.calls.check_request(person, number)
         self._check_limits(number, person)
         message = Message(
             id=new_message_id(person.address, inbound=False),
@@ -221,8 +231,12 @@ class Exchange:
         kind: str,
         content: Json,
         quoted_id: str | None = None,
+        product: Json | None = None,
     ) -> Message:
-        """A person sends something to a business number; its webhook leaves."""
+        """A person sends something to a business number; its webhook leaves.
+
+        `product`: what they ask about, as Meta's referred_product.
+        """
         message = Message(
             id=new_message_id(person.address, inbound=True),
             person_id=person.id,
@@ -233,6 +247,7 @@ class Exchange:
             at=self.clock(),
             state="sent",
             quoted_id=quoted_id,
+            product=product,
         )
         self.phone.add(message)
         if kind == "reaction":
@@ -245,6 +260,17 @@ class Exchange:
         )
         self.webhooks.post(inbound(number, person, message))
         return message
+
+    def ring(self, person: Person, number: BusinessNumber, payload: str | None = None) -> Call:
+        """A person calls; where the number is set so, that allows a call back."""
+        call = self.calls.ring(person, number, payload)
+        if self.calls.settings(number).get("callback_permission_status") == "ENABLED":
+            reply: Json = {"response": "accept", "is_permanent": False}
+            reply["expiration_timestamp"] = str(int(self.clock()) + PERMISSION_SECONDS)
+            reply["response_source"] = "automatic"
+            content = {"type": "call_permission_reply", "call_permission_reply": reply}
+            self.write(person, number, kind="interactive", content=content, quoted_id=call.id)
+        return call
 
     def show_chat(self, person: Person, number: BusinessNumber) -> list[Message]:
         """The person looks at the chat: what had arrived is read. Returns what was unread."""
@@ -273,6 +299,7 @@ class Exchange:
         self.phone.clear()
         self.media.clear()
         self.limits.clear()
+        self.calls.clear()
         self.journal.clear()
         self.archive.clear()
         self.templates.save_all()

@@ -11,6 +11,9 @@
     {"type": "call_permission", "response": "accept", "is_permanent"?: true, "reply_to"?}
     {"type": "contact", "phone"?, "reply_to"?}    shares the person's number, as was asked for
     {"type": "flow", "answers": {…}, "reply_to"?: <message with a Flow>}    the form is sent
+    {"type": "order", "items": [{"product_retailer_id": "sku-1", "quantity": 2}], "text"?,
+        "reply_to"?: <message with products or a catalogue>}
+    {"type": "inquiry", "product_retailer_id": "sku-1", "text": "still there?", "reply_to"?}
     {"type": "raw", "as": "sticker", "content": {…}, "reply_to"?}   anything else Meta may send
 
 Each also carries "phone_number_id": the business number it goes to.
@@ -25,17 +28,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from local.simulator.calls import PERMISSION_SECONDS
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.flow_control import flow_of
 from local.simulator.media import Media
+from local.simulator.orders import AskAboutProduct, NotForSale, PlaceOrder, shop
 from local.simulator.people import Person
 from local.simulator.phone import Message
 from local.simulator.template_view import taps
 
 Json = dict[str, Any]
-
-PERMISSION_SECONDS = 7 * 24 * 3600
 
 
 class Impossible(ValueError):
@@ -128,7 +131,7 @@ class SendRaw(_Gesture):
     content: Json
 
 
-Gesture = Annotated[
+_Plain = (
     WriteText
     | TapButton
     | ChooseRow
@@ -138,9 +141,9 @@ Gesture = Annotated[
     | AnswerCallRequest
     | ShareContact
     | FillFlow
-    | SendRaw,
-    Field(discriminator="type"),
-]
+    | SendRaw
+)
+Gesture = Annotated[_Plain | PlaceOrder | AskAboutProduct, Field(discriminator="type")]
 GESTURE: TypeAdapter[Gesture] = TypeAdapter(Gesture)
 
 
@@ -148,6 +151,15 @@ def perform(
     exchange: Exchange, person: Person, number: BusinessNumber, gesture: Gesture
 ) -> Message:
     """Do it; the message's webhook leaves. Raises Impossible."""
+    if not isinstance(gesture, PlaceOrder | AskAboutProduct):
+        return _write(exchange, person, number, gesture)
+    try:
+        return shop(exchange, person, number, gesture)
+    except NotForSale as error:
+        raise Impossible(str(error)) from None
+
+
+def _write(exchange: Exchange, person: Person, number: BusinessNumber, gesture: _Plain) -> Message:
     kind: str
     content: Json
     quoted_id = gesture.reply_to

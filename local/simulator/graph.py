@@ -1,6 +1,6 @@
 """The Graph API as a WhatsApp backend uses it: messages, media, numbers, subscriptions.
 
-Templates are in graph_template_routes.py, Flows in graph_flows.py.
+Templates are in graph_template_routes.py, Flows in graph_flows.py, calls in graph_calls.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.routing import Route
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.faults import GraphFault
+from local.simulator.graph_calls import GraphCalls
 from local.simulator.graph_checks import check_send
 from local.simulator.graph_errors import GraphRefusal, unknown_object
 from local.simulator.graph_flows import GraphFlows
@@ -56,6 +57,7 @@ class Graph:
         self._subscriptions: dict[str, Json] = {}
         self._templates = GraphTemplates(exchange, self._bearer)
         self._flows = GraphFlows(exchange, self._bearer)
+        self._calls = GraphCalls(exchange, self._bearer)
 
     def routes(self) -> list[Route]:
         """All routes, the version being any `vN.N`."""
@@ -68,6 +70,7 @@ class Graph:
             ("DELETE", "/subscribed_apps", self._unsubscribe),
             *self._templates.paths(),
             *self._flows.paths(),
+            *self._calls.paths(),
             ("GET", "", self._read_node),
             ("POST", "", self._write_node),
             ("DELETE", "", self._delete_node),

@@ -84,6 +84,15 @@ _TABLE: dict[int, tuple[int, str, str]] = {
     132068: (400, "Flow is blocked", "The Flow is in a blocked state."),
     133010: (400, "Account not registered", "The phone number is not registered."),
     137000: (400, "Identity key hash mismatch", "The recipient's identity changed."),
+    613: (429, "Rate limit hit", "Too many questions about call permissions in a second."),
+    138000: (401, "Calling not enabled", "Calling is not enabled on this phone number."),
+    138001: (400, "Receiver uncallable", "The user cannot receive calls."),
+    138003: (400, "Duplicate call", "A call is open between the business and the user already."),
+    138004: (400, "Invalid call action", "The call cannot be handled like that."),
+    138006: (401, "No approved call permission", "The user has not allowed the business to call."),
+    138009: (400, "Call permission request limit hit", "1 request in 24 hours, 2 in 7 days."),
+    138012: (400, "Call limit hit", "Too many calls to this user in 24 hours."),
+    138017: (400, "Permanent permission exists", "The user has allowed calls for good already."),
 }
 _HREF = "/documentation/business-messaging/whatsapp/support/error-codes"
 

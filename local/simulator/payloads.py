@@ -66,6 +66,8 @@ def inbound(number: BusinessNumber, person: Person, message: Message) -> Update:
     item: Json = {}
     if message.quoted_id:
         item["context"] = {"from": number.display_phone_number, "id": message.quoted_id}
+        if message.product:
+            item["context"]["referred_product"] = message.product
     if person.wa_id:
         item["from"] = person.wa_id
     if person.user_id:

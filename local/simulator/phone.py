@@ -28,7 +28,7 @@ class Message:
     sent, delivered to the phone, read on it, or failed (with Meta's `error`). Of a person's: sent,
     delivered once the backend answered the webhook with 200, read once it was marked as read.
     `shown` is what a template looks like (template_view.py), None where nobody knows.
-    `at` is a Unix time in seconds.
+    `product` is Meta's referred_product of a question about one. `at` is a Unix time in seconds.
     """
 
     id: str
@@ -43,6 +43,7 @@ class Message:
     callback_data: str | None = None
     error: Json | None = None
     reactions: dict[str, str] = field(default_factory=dict)
+    product: Json | None = None
     shown: Json | None = None
 
 
@@ -81,6 +82,9 @@ def _in_a_line(kind: str, content: Json) -> str:
             return _asked_or_answered(content)
         case "button":
             return str(content.get("text", ""))
+        case "order":
+            count = sum(item.get("quantity", 1) for item in content.get("product_items") or [])
+            return f"🛒 Order of {count}"
         case "location":
             return f"📍 {content.get('name') or 'Location'}"
         case "contacts":

@@ -296,6 +296,11 @@ def sign(body: bytes, secret: str, how: Signature) -> tuple[bytes, dict[str, str
 
 def _describe(update: Update) -> dict[str, Any]:
     item = update.item
+    if update.field == "calls":
+        (part,) = item.get("calls") or item["statuses"]
+        who = (item["contacts"][0].get("profile") or {}).get("name")
+        word = part.get("event") or part["status"]
+        return {"kind": "calls", "what": word, "who": who, "id": part["id"]}
     if update.kind == "account":
         name = item.get("message_template_name") or update.waba_id
         return {"kind": update.field, "what": item.get("event"), "who": name, "id": update.id}

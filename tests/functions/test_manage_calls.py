@@ -87,7 +87,8 @@ def rings(desk: Desk, word: str, offset: int = 0, name: str = "wacid.in", **keys
 def incoming(desk: Desk) -> Made:
     """Let a person call; return the call as the list shows it."""
     rings(desk, "connect", session={"sdp_type": "offer", "sdp": SDP})
-    return desk.ok(LIST, direction="inbound")["data"][0]
+    newest: Made = desk.ok(LIST, direction="inbound")["data"][0]
+    return newest
 
 
 class TestLog:

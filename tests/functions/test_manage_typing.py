@@ -104,6 +104,7 @@ def test_a_thread_in_which_nobody_has_written_has_nothing_to_answer(
 
 def test_after_thirty_days_meta_shows_nothing(desk: Desk, graph: GraphServer) -> None:
     conversation_id = desk.hear(ANA)
+    document: dict[str, Any] = {}
     for days, expected in ((29.9, 200), (30.1, 409)):
         desk.world.everything.execute(
             "update messaging.whatsapp_messages set occurred_at = now() - %s",

@@ -325,7 +325,9 @@ def interactive(kind: str, **content: Any) -> dict[str, Any]:
 
 def test_a_request_to_call_is_allowed_for_a_week_or_for_good_or_refused(meta: Simulator) -> None:
     asked = interactive("call_permission_request", action={"name": "call_permission_request"})
-    first, second = meta.sent(body=asked), meta.sent(body=asked)
+    first = meta.sent(body=asked)
+    meta.clock.ahead += 86_401  # one request in 24 hours
+    second = meta.sent(body=asked)
     meta.play("ana", type="call_permission", response="accept", reply_to=first)
     meta.play("ana", type="call_permission", response="accept", is_permanent=True)
     meta.play("ana", type="call_permission", response="reject")

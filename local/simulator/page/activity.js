@@ -3,6 +3,8 @@
 import { find, h, secondOf } from "./dom.js";
 
 const SHOWN = 120;
+/** What a webhook's updates are called; others by their field. */
+const KINDS = { messages: "message", statuses: "status", calls: "call" };
 
 const tone = (status) => (status === 200 ? "good" : status === null || status === undefined ? "none" : "bad");
 
@@ -33,7 +35,7 @@ function describeCall({ method, path, body, fault }) {
 function describeWebhook(entry) {
   if (entry.handshake) return ["handshake", entry.accepted ? "challenge echoed" : "not accepted, asking again"];
   const [one] = entry.updates;
-  const title = entry.count > 1 ? `${entry.count} updates` : `${one.kind === "statuses" ? "status" : "message"} ${one.what}`;
+  const title = entry.count > 1 ? `${entry.count} updates` : `${KINDS[one.kind] ?? one.kind} ${one.what ?? ""}`;
   const notes = [
     entry.count > 1 ? "" : one.who,
     entry.attempt > 1 ? `attempt ${entry.attempt}` : "",

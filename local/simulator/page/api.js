@@ -17,6 +17,7 @@ export const api = {
   state: () => call("GET", "/state"),
   act: (contact, gesture) => call("POST", phone(contact, "messages"), gesture),
   flow: (message) => call("GET", `/messages/${encodeURIComponent(message)}/flow`),
+  call: (contact, deed) => call("POST", phone(contact, "calls"), deed),
   seen: (contact, number) => call("POST", phone(contact, "seen"), { phone_number_id: number }),
   closeWindow: (contact, number) => call("POST", phone(contact, "window"), { phone_number_id: number, open: false }),
   setFaults: (changes) => call("POST", "/faults", changes),

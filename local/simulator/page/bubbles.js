@@ -3,6 +3,7 @@
 import { cards, file, paragraph, picture, place, sound } from "./content.js";
 import { h, icon, timeOf } from "./dom.js";
 import { choices, interactive } from "./interactive.js";
+import { asked, ordered } from "./orders.js";
 import { template, templateChoices } from "./template.js";
 
 export const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
@@ -18,7 +19,8 @@ const TICKS = {
 function body(message, acts) {
   const { type, content } = message;
   switch (type) {
-    case "text": return paragraph(content.body);
+    case "text": return [message.product && asked(message.product), paragraph(content.body)];
+    case "order": return ordered(content).flat();
     case "button": return paragraph(content.text);
     case "image":
     case "sticker": return picture(content);
@@ -72,7 +74,7 @@ function tools(message, acts) {
 
 /**
  * A list item for the chat. `acts`: send(gesture), quote(message), jump(id), openList(message),
- * openPlace(id), openFlow(message), answerTo(message) -> what the person answered it with (a button's id), businessName().
+ * openPlace(id), openShop(message), ring(message), openFlow(message), answerTo(message) -> what the person answered it with (a button's id), businessName().
  */
 export function bubble(message, acts) {
   const failed = message.state === "failed";

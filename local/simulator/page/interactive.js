@@ -108,12 +108,12 @@ const CHOICES = {
   },
   request_contact_info: (message, acts) =>
     choice("Share my number", () => acts.send({ type: "contact", reply_to: message.id }), { name: "person", used: acts.answerTo(message) !== undefined }),
-  voice_call: (message, acts, { parameters = {} }) => shown(parameters.display_text ?? "Call now", "call"),
+  voice_call: (message, acts, { parameters = {} }) => choice(parameters.display_text ?? "Call now", () => acts.ring(message), { name: "call" }),
   flow: (message, acts, { parameters = {} }) => choice(parameters.flow_cta, () => acts.openFlow(message), { name: "list" }),
   address_message: () => shown("Provide address", "pin"),
-  product: () => shown("View", "cart"),
-  product_list: () => shown("View items", "cart"),
-  catalog_message: () => shown("View catalog", "cart"),
+  product: (message, acts) => choice("View", () => acts.openShop(message), { name: "cart" }),
+  product_list: (message, acts) => choice("View items", () => acts.openShop(message), { name: "cart" }),
+  catalog_message: (message, acts) => choice("View catalog", () => acts.openShop(message), { name: "cart" }),
   order_details: () => shown("Review and pay", "cart"),
 };
 

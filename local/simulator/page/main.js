@@ -3,7 +3,10 @@
 import { activity } from "./activity.js";
 import { api, follow } from "./api.js";
 import { bubble } from "./bubbles.js";
+import { calling } from "./calls.js";
 import { dayOf, face, find, h, timeOf } from "./dom.js";
+import { flows } from "./flows.js";
+import { orders } from "./orders.js";
 import { pickers } from "./pickers.js";
 import { switches } from "./switches.js";
 import { templates } from "./templates.js";
@@ -69,6 +72,9 @@ const acts = {
   },
   openList: (message) => picker.chooseRow(message),
   openPlace: (replyTo) => picker.choosePlace(replyTo),
+  openShop: (message) => openShop(message),
+  ring: (message) => phoneCall.ring(message),
+  openFlow: (message) => attempt(openFlow(message)),
 };
 
 function send(gesture) {
@@ -84,6 +90,9 @@ function stopQuoting() {
 }
 
 const picker = pickers({ send, say, messages });
+const openShop = orders({ send });
+const phoneCall = calling({ attempt, say, chat: () => open, business });
+const openFlow = flows({ send, say });
 
 // Drawing
 
@@ -197,6 +206,7 @@ function show(contact, number) {
   drawHead();
   drawPeople();
   drawChat();
+  phoneCall.draw();
   look();
   attempt(drawTemplates());
 }
@@ -257,6 +267,7 @@ async function load() {
     if (message.author === "business" && message.state === "delivered" && isBubble(message)) unread.set(key, (unread.get(key) ?? 0) + 1);
   }
   activity.fill(state.calls, state.webhooks);
+  phoneCall.fill(state.phone_calls);
   switches.set(state.faults);
   const [contact, number] = decodeURIComponent(location.hash.slice(1)).split("/");
   show(people.has(contact) ? contact : state.people[0].id, numbers.has(number) ? number : state.numbers[0].phone_number_id);
@@ -319,6 +330,7 @@ follow({
   message: take,
   typing: ({ contact, phone_number_id: number, until }) => { typing.set(keyOf(contact, number), until); drawTyping(); },
   call: activity.call,
+  phone_call: phoneCall.take,
   webhook: activity.webhook,
   faults: switches.set,
   templates: () => attempt(drawTemplates()),
