@@ -421,3 +421,32 @@ def test_a_number_that_is_paused_holds_its_messages_back_and_only_its_own(
     answer = outbox.send(tools, place.tenant_id, reply(place, place.person().phone))
     assert (answer.status, answer.body["decision"].get("until")) == (202, None)
     assert outbox.run_due(tools, clock.monotonic() + 60) == {}
+
+
+# ------------------------------------------------------------------------------- the full size
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_sends_use_what_a_number_may_and_no_more(
+    world: World, clock: Simulated
+) -> None:
+    total = 100_000
+    place = world.place()
+    meta = CountingMeta(clock)
+    tools = made(world, clock, meta)
+    phones = people(place, total)
+    # Mixed pairs: every fiftieth person gets sixty messages, more than a burst.
+    often = phones[: total // 3000]
+    put(tools, place, phones[: total - 60 * len(often)] + often * 60)
+    world.everything.execute("analyze messaging.send_attempts, messaging.whatsapp_messages")
+    began = clock.monotonic()
+    work(tools, seconds=total / 80 + 400)
+    times = sorted(meta.taken[place.phone_number_id])
+    used = 0.95 * total / 80 / (times[int(0.95 * total)] - began)
+    print(
+        f"{len(times)} of {total} sends in {times[-1] - began:.0f} simulated s, over a limit:"
+        f" {dict(meta.over)}, used of 80/s: {used:.3f}, most in a second: {busiest(times, 1.0)}"
+    )
+    assert meta.over == {}
+    assert len(times) == total
+    assert used >= 0.95
