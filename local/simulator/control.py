@@ -39,7 +39,6 @@ from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.flow_control import FlowControl
 from local.simulator.gestures import GESTURE, Impossible, perform
-from local.simulator.number_control import NumberControl
 from local.simulator.people import CAST, Person
 from local.simulator.template_control import TemplateControl
 
@@ -87,7 +86,6 @@ class Control:
             *TemplateControl(self._exchange, _document).paths(),
             *FlowControl(self._exchange).paths(),
             *CallControl(self._exchange).paths(),
-            *NumberControl(self._exchange, _document).paths(),
         ]
         return [
             Route(f"/simulator{path}", _explained(call), methods=[method])
