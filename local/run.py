@@ -25,6 +25,7 @@ from local.addresses import (
 )
 from local.child import Child
 from local.demo import Seeded, seed, simulator_numbers
+from local.demo_templates import give_templates
 from local.faults import LocalError
 from local.files import write_whole
 from local.gateway.app import http_api
@@ -101,6 +102,8 @@ class LocalRun:
         url = addresses.simulator_url
         if not await asyncio.to_thread(greet, url, kept, first_time=bool(applied)):
             self.say("a first message from the phone did not get through: see the logs")
+        if not await asyncio.to_thread(give_templates, url, addresses.api_url, seeded):
+            self.say("the demo's templates could not be brought from the simulator: see the logs")
         for schedule in template.schedules:
             work = run_schedule(schedule, lambdas.invoke_later)
             self._schedules.append(asyncio.create_task(work))
