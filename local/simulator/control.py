@@ -15,6 +15,7 @@
     GET    /simulator/media/{id}                 a stored picture, for the page
     POST   /simulator/reset                      forget chats, logs, pictures and faults
            /simulator/templates                  see template_control.py
+           /simulator/numbers                    see number_control.py
            /simulator/flows, /simulator/messages see flow_control.py
 
 {contact} is a name of the cast, a number in any form, or a business-scoped user id; a new number or
@@ -39,6 +40,7 @@ from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.flow_control import FlowControl
 from local.simulator.gestures import GESTURE, Impossible, perform
+from local.simulator.number_control import NumberControl
 from local.simulator.people import CAST, Person
 from local.simulator.template_control import TemplateControl
 
@@ -86,6 +88,7 @@ class Control:
             *TemplateControl(self._exchange, _document).paths(),
             *FlowControl(self._exchange).paths(),
             *CallControl(self._exchange).paths(),
+            *NumberControl(self._exchange, _document).paths(),
         ]
         return [
             Route(f"/simulator{path}", _explained(call), methods=[method])

@@ -18,6 +18,7 @@ from local.simulator.graph_templates import check_against, files_of, unknown_tem
 from local.simulator.journal import Journal
 from local.simulator.limits import Limits
 from local.simulator.media import MediaShelf
+from local.simulator.numbers import Numbers
 from local.simulator.payloads import Update, inbound, new_message_id, status
 from local.simulator.people import People, Person, digits_of, whatsapp_id
 from local.simulator.phone import Message, Phone
@@ -57,6 +58,7 @@ class Exchange:
             clock,
         )
         self.flows = Flows(self.archive, self.webhooks.post, clock)
+        self.numbers = Numbers(self.archive, self.webhooks.post, clock)
         self.templates = Templates(
             self.archive,
             self.webhooks.post,
@@ -197,6 +199,8 @@ class Exchange:
         code = self.faults.now.failed_code
         if code is None and message.type != "template":
             code = None if self.phone.window_open(key, message.at) else 131047
+        if self.numbers.has_blocked(message.phone_number_id, person.id):
+            code = 131026
         if code is not None:
             if self.phone.advance(message, "failed", error=status_error(code)):
                 self._post_status(person, message, "failed")
@@ -258,7 +262,8 @@ class Exchange:
             per_second=self.faults.now.throughput_per_second,
             now=self.clock(),
         )
-        self.webhooks.post(inbound(number, person, message))
+        if not self.numbers.has_blocked(number.phone_number_id, person.id):
+            self.webhooks.post(inbound(number, person, message))
         return message
 
     def ring(self, person: Person, number: BusinessNumber, payload: str | None = None) -> Call:
@@ -300,6 +305,7 @@ class Exchange:
         self.media.clear()
         self.limits.clear()
         self.calls.clear()
+        self.numbers.clear()
         self.journal.clear()
         self.archive.clear()
         self.templates.save_all()

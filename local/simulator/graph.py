@@ -1,6 +1,7 @@
 """The Graph API as a WhatsApp backend uses it: messages, media, numbers, subscriptions.
 
-Templates are in graph_template_routes.py, Flows in graph_flows.py, calls in graph_calls.py.
+Templates are in graph_template_routes.py, Flows in graph_flows.py, calls in graph_calls.py,
+numbers in graph_numbers.py, block lists in graph_blocks.py.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from starlette.routing import Route
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
 from local.simulator.faults import GraphFault
+from local.simulator.graph_blocks import GraphBlocks
 from local.simulator.graph_calls import GraphCalls
 from local.simulator.graph_checks import check_send
 from local.simulator.graph_errors import GraphRefusal, unknown_object
 from local.simulator.graph_flows import GraphFlows
+from local.simulator.graph_numbers import GraphNumbers
 from local.simulator.graph_shapes import missing, unacceptable
 from local.simulator.graph_template_routes import GraphTemplates
 from local.simulator.media import MAX_BYTES, Media, parse_form
@@ -58,6 +61,8 @@ class Graph:
         self._templates = GraphTemplates(exchange, self._bearer)
         self._flows = GraphFlows(exchange, self._bearer)
         self._calls = GraphCalls(exchange, self._bearer)
+        self._blocks = GraphBlocks(exchange, self._bearer)
+        self._number_calls = GraphNumbers(exchange, self._bearer)
 
     def routes(self) -> list[Route]:
         """All routes, the version being any `vN.N`."""
@@ -71,6 +76,8 @@ class Graph:
             *self._templates.paths(),
             *self._flows.paths(),
             *self._calls.paths(),
+            *self._blocks.paths(),
+            *self._number_calls.paths(),
             ("GET", "", self._read_node),
             ("POST", "", self._write_node),
             ("DELETE", "", self._delete_node),
@@ -219,6 +226,8 @@ class Graph:
             return await self._templates.edit(request, entry)
         if self._flows.knows(request):
             return await self._flows.edit(request, entry)
+        if self._number_calls.knows(request):
+            return await self._number_calls.write(request, entry)
         self._bearer(request)
         raise unknown_object("post", request.path_params["node"])
 
@@ -228,8 +237,9 @@ class Graph:
             return await self._templates.read(request, entry)
         if self._flows.knows(request):
             return await self._flows.read(request, entry)
-        if self._exchange.config.number(node) is not None:
-            return JSONResponse(_select(request, _describe_number(self._number(request))))
+        if self._number_calls.knows(request):
+            number = self._number(request)
+            return JSONResponse(_select(request, self._number_calls.describe(number)))
         if any(n.waba_id == node for n in self._exchange.config.numbers):
             account = {"id": self._account(request), "name": "Simulated account"}
             account |= {"currency": "USD", "timezone_id": "1"}
@@ -268,7 +278,7 @@ class Graph:
     async def _numbers(self, request: Request, _: Json) -> Response:
         waba_id = self._account(request)
         hosted = [n for n in self._exchange.config.numbers if n.waba_id == waba_id]
-        listed = [_select(request, _describe_number(number)) for number in hosted]
+        listed = [_select(request, self._number_calls.describe(number)) for number in hosted]
         return JSONResponse({"data": listed, "paging": {"cursors": {"before": "A", "after": "Z"}}})
 
     async def _subscribed(self, request: Request, _: Json) -> Response:
@@ -329,34 +339,6 @@ async def _until_gone(request: Request) -> None:
         if request.app.state.stopping.is_set() or await request.is_disconnected():
             return
         await asyncio.sleep(0.1)
-
-
-def _describe_number(number: BusinessNumber) -> Json:
-    digits = number.display_phone_number
-    return {
-        "id": number.phone_number_id,
-        "display_phone_number": f"+{digits}",
-        "verified_name": number.verified_name,
-        "quality_rating": "GREEN",
-        "code_verification_status": "VERIFIED",
-        "platform_type": "CLOUD_API",
-        "throughput": {"level": "STANDARD"},
-        "status": "CONNECTED",
-        "name_status": "APPROVED",
-        "messaging_limit_tier": "TIER_2K",
-        "account_mode": "LIVE",
-        "health_status": {
-            "can_send_message": "AVAILABLE",
-            "entities": [
-                {
-                    "entity_type": "PHONE_NUMBER",
-                    "id": number.phone_number_id,
-                    "can_send_message": "AVAILABLE",
-                }
-            ],
-        },
-        "webhook_configuration": {},
-    }
 
 
 def _select(request: Request, node: Json) -> Json:
