@@ -279,3 +279,27 @@ def test_the_functions_role_learns_a_tenants_id_and_nothing_else(
     assert row == (desk.place.tenant_id,)
     assert isinstance(row[0], UUID)
     assert connection.execute("select * from messaging.tenants").fetchall() == []
+
+
+def test_a_message_is_decided_sent_and_shown_by_command(desk: Desk, call: CommandLine) -> None:
+    place = desk.place
+    reached, closed = place.person(), place.person(window=None)
+    which = ("--tenant", place.tenant_id, "--json")
+    number = ("--number", place.phone_number_id)
+
+    def sent(*words: object) -> dict[str, Any]:
+        code, out, err = call("messages", "send", *which, *number, *words)
+        assert (code, err) == (DONE, ""), err
+        document: dict[str, Any] = json.loads(out)
+        return document
+
+    told = sent("--to", reached.phone, "--text", "Hello", "--dry-run")
+    assert (told["status_code"], told["status"]) == (200, "allowed")
+    assert place.rows("whatsapp_messages") == []
+    denied = sent("--to", closed.phone, "--body", '{"type": "text", "text": {"body": "Hello"}}')
+    assert (denied["status_code"], denied["decision"]["reason"]) == (422, "window_closed")
+    code, out, _ = call("messages", "show", *which, "--message", denied["id"])
+    shown = json.loads(out)
+    assert (code, shown["status"], shown["id"]) == (DONE, "denied", denied["id"])
+    code, _, err = call("messages", "send", *which, *number, "--to", reached.phone)
+    assert (code, "text or body" in err) == (REFUSED, True)
