@@ -12,14 +12,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from functions.send_message import app as send_message
 from functions.webhook import app as webhook
 from local.ports import free_port
+from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import Unprocessable
 from switchboard.kernel.settings import Settings
 from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.request import read
 from switchboard.tools import Tools
 from tests.databases import ClonedDatabase
+from tests.functions.graph_server import serving
 from tests.managing import Desk, desk_of
 
 Made = dict[str, Any]
@@ -352,6 +355,33 @@ def test_webhooks_do_not_pay_for_links_at_their_cold_start() -> None:
         " assert 'switchboard.store.links' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_message_that_is_sent_brings_its_link(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation_id = desk.hear("4915550000001")
+    body = {**request(cta()), "from": desk.place.phone_number_id}
+    event = {
+        "version": "2.0",
+        "routeKey": "POST /v1/messages",
+        "headers": {"authorization": f"Bearer {desk.key}"},
+        "requestContext": {"http": {"method": "POST", "path": "/v1/messages"}},
+        "body": json.dumps(body),
+        "isBase64Encoded": False,
+    }
+    with serving() as graph:
+        made = desk.world.tools(Clock(), graph_url=graph.url, public_url=BASE)
+        monkeypatch.setattr(send_message, "tools", lambda: made)
+        response = send_message.handler(event, None)
+        made.graph.close()
+    assert response["statusCode"] == 200, response
+    (link,) = desk.pages("GET /v1/links", conversation=conversation_id)
+    assert link["message_id"] == json.loads(response["body"])["id"]
+    action = graph.asked[0]["interactive"]["action"]
+    assert action == button(f"{BASE}/l/{link['token']}")
+    assert tap(link["token"])["headers"]["location"] == SHOP
+    assert taps(desk) == 1
 
 
 # ----------------------------------------------------------------------------------------- the list

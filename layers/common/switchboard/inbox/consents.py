@@ -20,7 +20,7 @@ from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound, ProblemError
 from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.store import consents as store
-from switchboard.store import contacts
+from switchboard.store import contacts, identity
 from switchboard.store.consents import Consent, Statement
 from switchboard.tools import Tools
 from switchboard.transact import transact
@@ -146,9 +146,9 @@ def _record(tools: Tools, tenant_id: UUID, news: Sequence[NewConsent]) -> list[C
     def write(connection: Connection) -> list[Consent | None]:
         contacts.hold(connection, tenant_id)
         numbers = sorted({phones.national_variant(new.phone) for new in news if new.phone})
-        people = store.claim_phones(connection, tenant_id, numbers, now=tools.clock.now)
+        people = identity.claim_phones(connection, tenant_id, numbers, now=tools.clock.now)
         ids = [new.contact_id for new in news if new.contact_id]
-        roots = store.find_roots(connection, tenant_id, ids) if ids else {}
+        roots = identity.find_roots(connection, tenant_id, ids) if ids else {}
         statements: list[Statement | None] = []
         for new, name in zip(news, names, strict=True):
             if new.phone is not None:

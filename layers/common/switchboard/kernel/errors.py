@@ -9,6 +9,7 @@ SwitchboardError
 │   ├── Conflict           409  same Idempotency-Key with another body, or still in flight
 │   ├── TooLarge           413  the body is over its limit
 │   ├── Unprocessable      422  a field beyond Meta's limits, or a denial by policy
+│   ├── TooMany            429  more than is allowed in a time; Retry-After says how long to wait
 │   ├── RefusedByMeta      502  Meta answered with an error; the message is kept as failed
 │   └── Unavailable        503  the database is away
 ├── NotJson                     a signed webhook body that is not a JSON object
@@ -25,6 +26,7 @@ Only the HTTP edge (`kernel.http`) reads `status`; only the worker reads `Snooze
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -105,6 +107,17 @@ class Unprocessable(ProblemError):
 
     status = 422
     title = "Unprocessable content"
+
+
+class TooMany(ProblemError):
+    """More than is allowed within a time; Retry-After says when it is over."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, wait_s: float, field: str | None = None) -> None:
+        seconds = max(1, math.ceil(wait_s))
+        super().__init__(detail, field=field, headers={"retry-after": str(seconds)})
 
 
 class RefusedByMeta(ProblemError):

@@ -10,11 +10,13 @@ from typing import Literal
 from uuid import UUID
 
 import orjson
-from psycopg.types.json import Jsonb
 
 from switchboard.kernel.db import Connection, queries
 
 _SQL = queries(__package__ or "", "consents")
+
+#: Contacts whose state one statement brings up: it compares each with each.
+_APPLIED = 100
 
 State = Literal["given", "withdrawn"]
 
@@ -62,34 +64,6 @@ class Statement:
     occurred_at: datetime | None
 
 
-def claim_phones(
-    connection: Connection, tenant_id: UUID, phones: Sequence[str], *, now: datetime | None
-) -> dict[str, UUID]:
-    """Return the contact of each phone, in its national form; make those that are missing.
-
-    `phones` are sorted and none twice. Hold contacts first.
-    """
-    if not phones:
-        return {}
-    people = {
-        "p": [{"ph": phone} for phone in phones],
-        "i": [{"p": n, "r": 0, "k": "phone", "v": phone} for n, phone in enumerate(phones)],
-    }
-    row = connection.execute(
-        _SQL["claim_phones"], {"tenant": tenant_id, "people": Jsonb(people), "now": now}
-    ).fetchone()
-    assert row is not None
-    return dict(zip(phones, row[0], strict=True))
-
-
-def find_roots(
-    connection: Connection, tenant_id: UUID, contact_ids: Sequence[UUID]
-) -> dict[UUID, UUID]:
-    """Return each contact's root, without those that are unknown or deleted."""
-    rows = connection.execute(_SQL["find_roots"], {"tenant": tenant_id, "ids": list(contact_ids)})
-    return dict(rows.fetchall())
-
-
 def record(
     connection: Connection,
     tenant_id: UUID,
@@ -118,7 +92,9 @@ def record(
         {"tenant": tenant_id, "statements": orjson.dumps(documents).decode(), "now": now},
     ).fetchall()
     contact_ids = sorted({one.contact_id for one in statements})
-    connection.execute(_SQL["apply"], {"tenant": tenant_id, "contacts": contact_ids, "now": now})
+    for start in range(0, len(contact_ids), _APPLIED):
+        part = contact_ids[start : start + _APPLIED]
+        connection.execute(_SQL["apply"], {"tenant": tenant_id, "contacts": part, "now": now})
     return {by_digest[bytes(digest)]: Consent(*row) for digest, *row in rows}
 
 

@@ -1,11 +1,11 @@
-"""Contacts that turn out to be one person."""
+"""Whom an identifier or an id stands for, and contacts that turn out to be one person."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import psycopg
@@ -69,3 +69,31 @@ def merge(
         ).fetchone()
         known = connection.execute(_SQL["all_known"], contacts).fetchone()
     return row[0] if row is not None and known is not None and known[0] else None
+
+
+def claim_phones(
+    connection: Connection, tenant_id: UUID, phones: Sequence[str], *, now: datetime | None
+) -> dict[str, UUID]:
+    """Return the contact of each phone, in its national form; make those that are missing.
+
+    None stands twice in `phones`. Hold contacts first.
+    """
+    if not phones:
+        return {}
+    parameters = {
+        "tenant_id": tenant_id,
+        "phones": list(phones),
+        "ids": [uuid4() for _ in phones],
+        "now": now,
+    }
+    return dict(connection.execute(_SQL["claim_phones"], parameters).fetchall())
+
+
+def find_roots(
+    connection: Connection, tenant_id: UUID, contact_ids: Sequence[UUID]
+) -> dict[UUID, UUID]:
+    """Return each contact's root, without those that are unknown or deleted."""
+    rows = connection.execute(
+        _SQL["find_roots"], {"tenant_id": tenant_id, "ids": list(contact_ids)}
+    )
+    return dict(rows.fetchall())

@@ -31,15 +31,6 @@ where k.tenant_id = %(tenant)s and k.id = n.id and n.message_id = any (%(message
                 or (s.occurred_at = t.at and s.state = 'withdrawn')))
 returning k.id, k.state, k.language, c.locale, c.phone_number
 
--- name: claim_phones
-select messaging.claim_contacts(%(tenant)s, %(people)s::jsonb,
-    coalesce(%(now)s::timestamptz, clock_timestamp()))
-
--- name: find_roots
-select c.id, r.id from messaging.contacts as c
-join messaging.contacts as r on r.tenant_id = %(tenant)s and r.id = coalesce(c.merged_into, c.id)
-where c.tenant_id = %(tenant)s and c.id = any (%(ids)s::uuid[]) and r.deleted_at is null
-
 -- name: record
 -- The same statement again is the row that is there. Nothing is agreed to in the future. Sorted: two
 -- imports of the same statements must not deadlock.
