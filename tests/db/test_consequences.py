@@ -16,7 +16,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from switchboard import admin, outbox
-from switchboard.inbox import contacts
+from switchboard.inbox.contacts import show_contact
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.db import Database
 from switchboard.kernel.owner import OwnerSettings
@@ -24,6 +24,7 @@ from switchboard.outbox import Origin, Outgoing
 from switchboard.store import consequences as store
 from switchboard.store import outbox as sends
 from switchboard.store.consequences import Alert
+from switchboard.store.contacts import Contact
 from switchboard.tools import Tools
 from switchboard.whatsapp.consequences import consequences_of
 from tests.databases import ClonedDatabase
@@ -374,9 +375,9 @@ def test_a_template_that_is_not_stored_is_not_made(world: World, place: Place) -
 # --- people ------------------------------------------------------------------------------------
 
 
-def contact(world: World, place: Place, person: Person) -> contacts.Contact:
+def contact(world: World, place: Place, person: Person) -> Contact:
     tools = world.tools(place.time.clock())
-    return contacts.show_contact(tools, place.tenant_id, person.contact_id)
+    return show_contact(tools, place.tenant_id, person.contact_id)
 
 
 def test_who_stopped_marketing_has_withdrawn_a_consent_once(world: World, place: Place) -> None:

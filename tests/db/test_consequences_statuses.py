@@ -148,7 +148,7 @@ def test_a_status_may_come_before_the_answer_to_its_message(
 
     def early(taken: Taken) -> None:
         if when == "before":
-            key = {"biz_opaque_callback_data": taken.callback_data}
+            key: Status = {"biz_opaque_callback_data": taken.callback_data}
             tell(world, place, failed(place, taken.wa_message_id, code, **key))
 
     taken = send(world, place, person, Meta(on_taken=early))
@@ -162,11 +162,11 @@ def test_a_status_may_come_before_the_answer_to_its_message(
 
 def test_a_later_delivery_of_the_message_makes_the_miss_none(world: World, place: Place) -> None:
     person = place.person()
-    for _ in range(3):
-        wamid = send(world, place, person).wa_message_id
+    wamids = [send(world, place, person).wa_message_id for _ in range(3)]
+    for wamid in wamids:
         tell(world, place, failed(place, wamid, 131026, -30))
     assert since(world, place, person) is not None
-    tell(world, place, status(place, wamid, "delivered", -10))
+    tell(world, place, status(place, wamids[-1], "delivered", -10))
     assert since(world, place, person) is None
 
 
@@ -184,7 +184,7 @@ def test_of_a_message_that_is_not_here_the_recipient_is_known(world: World, plac
 
 def test_a_group_or_a_stranger_is_nobody(world: World, place: Place) -> None:
     place.person("4915112345678")
-    group = {"recipient_type": "group", "recipient_id": "4915112345678"}
+    group: Status = {"recipient_type": "group", "recipient_id": "4915112345678"}
     tell(world, place, failed(place, "wamid.G", 131050, **group))
     tell(world, place, failed(place, "wamid.S", 131050, recipient_id="4915999999999"))
     assert place.rows("consents") == []

@@ -12,7 +12,14 @@ from switchboard.outbox.outcome import backoff, settlement
 from switchboard.outbox.ready import Ready, lasts_s
 from switchboard.outbox.timing import HOLD_CAP_S, TRIES
 from switchboard.outbox.wire import body
-from switchboard.whatsapp.client import Accepted, NotSent, Rejected, Throttled, Unconfirmed
+from switchboard.whatsapp.client import (
+    Accepted,
+    NotSent,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unconfirmed,
+)
 from switchboard.whatsapp.errors import Action, Scope
 
 READY = Ready(
@@ -122,7 +129,9 @@ def test_what_is_not_its_own_fault_never_fails_a_message(outcome: Rejected | Thr
 
 
 def test_a_dead_token_or_a_limit_rests_the_number_a_person_or_a_template_does_not() -> None:
-    for outcome in (rejected(190, 401), *map(throttled, (Scope.NUMBER, Scope.WABA, Scope.APP))):
+    limits = [throttled(scope) for scope in (Scope.NUMBER, Scope.WABA, Scope.APP)]
+    wide: list[Outcome] = [rejected(190, 401), *limits]
+    for outcome in wide:
         assert "rest" in settlement(READY, outcome)
     for outcome in (
         throttled(Scope.PAIR),

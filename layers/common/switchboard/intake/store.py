@@ -277,7 +277,13 @@ def _follow(
             log.error("webhook.consequences_lost", tenant_id=tenant_id, sqlstate=error.sqlstate)
             continue
         for alert in alerts:
-            log.error("meta.alert", tenant_id=tenant_id, **alert.shown())
+            log.error(
+                "meta.alert",
+                tenant_id=tenant_id,
+                phone_number_id=alert.phone_number_id,
+                code=alert.code,
+                meaning=alert.meaning,
+            )
 
 
 def _tried(tools: Tools, until: float, write: Callable[[Connection], T]) -> T:

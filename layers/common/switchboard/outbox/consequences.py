@@ -44,7 +44,13 @@ def follow(tools: Tools, attempts: Sequence[Ready], outcomes: Sequence[Outcome])
             log.error("outbox.consequences_lost", tenant_id=tenant_id, error=error)
             continue
         for alert in alerts:
-            log.error("meta.alert", tenant_id=tenant_id, **alert.shown())
+            log.error(
+                "meta.alert",
+                tenant_id=tenant_id,
+                phone_number_id=alert.phone_number_id,
+                code=alert.code,
+                meaning=alert.meaning,
+            )
 
 
 def _apply(tools: Tools, tenant_id: UUID, items: list[dict[str, Any]]) -> list[Alert]:

@@ -24,14 +24,6 @@ class Alert:
     code: str
     meaning: str
 
-    def shown(self) -> dict[str, str]:
-        """Return what its line in the log has."""
-        return {
-            "phone_number_id": self.phone_number_id,
-            "code": self.code,
-            "meaning": self.meaning,
-        }
-
 
 def apply(
     connection: Connection, tenant_id: UUID, items: Sequence[dict[str, Any]], now: datetime | None
