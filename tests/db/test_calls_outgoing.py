@@ -356,7 +356,7 @@ class TestTold:
                 contact_id=None,
                 phone=PHONE,
                 metadata={},
-                now=None,
+                now=stand.place.time.now,
             ),
         )
         return call_id
@@ -371,7 +371,7 @@ class TestTold:
                 call_id,
                 wa_call_id=wa_call_id,
                 errors=[{"code": 138006}],
-                now=None,
+                now=stand.place.time.now,
             ),
         )
 
