@@ -51,6 +51,10 @@ insert into messaging.whatsapp_account_events (tenant_id, waba_id, account_id, f
 select %(tenant)s, '1', case when n %% 2 = 0 then %(tenant)s::uuid end, 'security', n::text, '{}',
     sha256(n::text::bytea), now() - n * interval '1 minute'
 from generate_series(1, 6000) as n;
+insert into messaging.call_logs (tenant_id, account_id, wa_call_id, contact_id, occurred_at)
+select %(tenant)s, %(tenant)s, n::text, lpad(to_hex(1 + n %% 50), 32, '0')::uuid,
+    now() - n * interval '1 minute'
+from generate_series(1, 6000) as n;
 insert into messaging.message_changes (tenant_id, message_id, account_id, contact_id, wa_message_id,
     kind, wa_change_id, occurred_at)
 select %(tenant)s, messaging.new_id(now()), %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, n::text,
@@ -161,6 +165,18 @@ SESSIONS: dict[str, Any] = {
     "contact": CONTACT,
     "flow": None,
 }
+CALLS: dict[str, Any] = {
+    "tenant_id": TENANT,
+    "before": "infinity",
+    "before_id": UUID(int=0),
+    "since": "-infinity",
+    "walk": 51,
+    "limit": 50,
+    "number": None,
+    "contact_id": CONTACT,
+    "direction": None,
+    "status": None,
+}
 _BY_RECEIPT = r"Index Scan Backward using whatsapp_account_events_received"
 IDS = {"tenant_id": TENANT, "ids": [UUID(int=n) for n in range(1, 51)], "now": None}
 OF_THREAD = {"tenant_id": TENANT, "id": THREAD, "limit": 1000}
@@ -203,7 +219,7 @@ PLANS = [
     (
         "conversations",
         "find_newest_inbound",
-        OF_THREAD,
+        {**OF_THREAD, "now": None},
         [r"Index Scan Backward using whatsapp_messages_\d", r"Index Cond: .*conversation_id = "],
     ),
     (
@@ -251,6 +267,19 @@ PLANS = [
         [_BY_RECEIPT, r"Index Cond: .*created_at >= .*ROW\(.*created_at.*id.*\) < "],
     ),
     ("account_events", "list", {**EVENTS, "walk": 5000, "event": "7"}, [_BY_RECEIPT]),
+    (
+        "calls",
+        "list",
+        CALLS,
+        ["Index Scan Backward using call_logs_newest", r"Index Cond: .*ROW\("],
+    ),
+    (
+        "calls",
+        "list_of_contact",
+        CALLS,
+        ["using call_logs_contact", r"Index Cond: .*contact_id = "],
+    ),
+    ("calls", "load", {"tenant_id": TENANT, "id": THREAD}, ["call_logs_pkey"]),
     (
         "links",
         "list_all",

@@ -219,4 +219,4 @@ def _keep_answer(tools: Tools, tenant_id: UUID, call_id: UUID, *, accepted: bool
 
 
 def _filters(wanted: CallFilter) -> bool:
-    return any((wanted.number, wanted.contact, wanted.direction, wanted.status))
+    return any((wanted.number, wanted.direction, wanted.status))

@@ -116,7 +116,8 @@ def walk(
         "direction": direction,
         "status": status,
     }
-    rows = connection.execute(_SQL["list"], parameters)
+    statement = _SQL["list"] if contact_id is None else _SQL["list_of_contact"]
+    rows = connection.execute(statement, parameters)
     return [Step(Call(*row[:-2]), *row[-2:]) for row in rows]
 
 

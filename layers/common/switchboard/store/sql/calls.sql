@@ -13,12 +13,38 @@ from (
         (%(number)s::text is null or e.account_id in (
             select a.id from messaging.whatsapp_accounts as a
             where a.tenant_id = %(tenant_id)s and %(number)s in (a.phone_number_id, a.id::text)))
-        and (%(contact_id)s::uuid is null or coalesce(e.contact_id = %(contact_id)s, false))
         and (%(direction)s::text is null or coalesce(e.direction = %(direction)s, false))
         and (%(status)s::text is null or e.status = %(status)s) as matches
     from (
         select * from messaging.call_logs as o
         where o.tenant_id = %(tenant_id)s and o.occurred_at >= %(since)s::timestamptz
+            and (o.occurred_at, o.id) < (%(before)s::timestamptz, %(before_id)s::uuid)
+        order by o.occurred_at desc, o.id desc limit %(walk)s
+    ) as e
+) as w
+join messaging.whatsapp_accounts as n on n.tenant_id = %(tenant_id)s and n.id = w.account_id
+left join messaging.contacts as c on c.tenant_id = %(tenant_id)s and c.id = w.contact_id
+where w.matches or w.place = %(walk)s
+order by w.place limit %(limit)s + 1
+
+-- name: list_of_contact
+-- As list, along the calls of one contact.
+select w.id, w.wa_call_id, w.account_id, n.phone_number_id, w.conversation_id, w.contact_id,
+    c.phone_number, w.direction, w.status, w.end_reason, w.occurred_at, w.connected_at,
+    w.ringing_at, w.accepted_at, w.rejected_at, w.started_at, w.ended_at, w.duration_seconds,
+    w.cta_payload, w.deeplink_payload, w.metadata, w.errors, w.extras, null::jsonb, w.created_at,
+    w.updated_at, w.matches, w.place
+from (
+    select e.*, row_number() over (order by e.occurred_at desc, e.id desc) as place,
+        (%(number)s::text is null or e.account_id in (
+            select a.id from messaging.whatsapp_accounts as a
+            where a.tenant_id = %(tenant_id)s and %(number)s in (a.phone_number_id, a.id::text)))
+        and (%(direction)s::text is null or coalesce(e.direction = %(direction)s, false))
+        and (%(status)s::text is null or e.status = %(status)s) as matches
+    from (
+        select * from messaging.call_logs as o
+        where o.tenant_id = %(tenant_id)s and o.contact_id = %(contact_id)s
+            and o.occurred_at >= %(since)s::timestamptz
             and (o.occurred_at, o.id) < (%(before)s::timestamptz, %(before_id)s::uuid)
         order by o.occurred_at desc, o.id desc limit %(walk)s
     ) as e
