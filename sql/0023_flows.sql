@@ -74,8 +74,10 @@ begin
 end
 $$;
 
--- d: {"tk": flow_token, "f": flow_id or null, "n": flow_name or null, "t": template_name, "ty": flow_type,
--- "x": session_data}. A token that was used before keeps the session of its first message.
+-- d: {"tk": flow_token, "x": session_data, and of a message's own Flow "f": flow_id or null, "n": flow_name
+-- or null, "ty": flow_type, of a template's "t": its name, "l": its language, "i": the button's place}.
+-- Which Flow a button opens is told by the template, where it is known here. A token that was used
+-- before keeps the session of its first message.
 create function messaging.outgoing_effect_flow_session(p_tenant uuid, p_rows jsonb, p_now timestamptz)
     returns void
     language sql
@@ -83,11 +85,20 @@ create function messaging.outgoing_effect_flow_session(p_tenant uuid, p_rows jso
     insert into messaging.flow_sessions (tenant_id, account_id, conversation_id, contact_id, message_id,
         flow_id, flow_name, template_name, flow_token, flow_type, session_data, expires_at, created_at,
         updated_at)
-    select p_tenant, r.a, r.v, r.c, r.m, d.f, d.n, d.t, d.tk, coalesce(d.ty, 'navigate'),
-        coalesce(d.x, '{}'), p_now + interval '24 hours', p_now, p_now
+    select p_tenant, r.a, r.v, r.c, r.m, coalesce(d.f, b.told ->> 'flow_id'), d.n, d.t, d.tk,
+        coalesce(d.ty, case when lower(b.told ->> 'flow_action') = 'data_exchange'
+            then 'data_exchange' else 'navigate' end), coalesce(d.x, '{}'), p_now + interval '24 hours', p_now, p_now
     from jsonb_to_recordset(p_rows) as r(m uuid, a uuid, c uuid, v uuid, d jsonb)
     cross join lateral jsonb_to_record(r.d)
-        as d(tk text, f text, n text, t text, ty text, x jsonb)
+        as d(tk text, f text, n text, t text, l text, i integer, ty text, x jsonb)
+    left join messaging.whatsapp_accounts as n on d.t is not null
+        and n.tenant_id = p_tenant and n.id = r.a
+    left join messaging.whatsapp_templates as t on t.tenant_id = p_tenant and t.waba_id = n.waba_id
+        and t.name = d.t and t.language = d.l
+    -- Lax: whatever else stands there is no button.
+    left join lateral (select jsonb_path_query_first(t.components,
+        '$[*] ? (@.type like_regex "^buttons$" flag "i").buttons[$i]',
+        jsonb_build_object('i', d.i)) as told) as b on true
     order by d.tk collate "C", r.m
     on conflict (tenant_id, flow_token) do nothing;
     end;

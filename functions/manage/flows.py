@@ -38,6 +38,7 @@ def post_flow(tools: Tools, caller: Caller, request: Request) -> Response:
 
 def get_flow(tools: Tools, caller: Caller, request: Request) -> Response:
     """Show a flow."""
+    read_query(Nothing, request.query)
     return reply(200, flows.show_flow(tools, caller.tenant_id, _id(request)))
 
 
@@ -55,6 +56,7 @@ def post_asset(tools: Tools, caller: Caller, request: Request) -> Response:
 
 def get_preview(tools: Tools, caller: Caller, request: Request) -> Response:
     """Ask Meta where a flow can be tried in a browser."""
+    read_query(Nothing, request.query)
     return reply(200, flows.preview_flow(tools, caller.tenant_id, _id(request)))
 
 

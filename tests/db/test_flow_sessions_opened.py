@@ -204,6 +204,43 @@ def test_each_stored_message_opens_its_session(world: World, place: Place) -> No
         assert found["expires_at"] == place.time.now + timedelta(hours=24)
 
 
+@pytest.mark.parametrize(
+    ("components", "end"),
+    [
+        ([{"type": "BODY"}, {"type": "BUTTONS", "buttons": [
+            {"type": "QUICK_REPLY"},
+            {"type": "FLOW", "flow_id": "77", "flow_action": "DATA_EXCHANGE"},
+        ]}], ("77", "data_exchange")),
+        ([{"type": "buttons", "buttons": [{}, {"type": "FLOW", "flow_id": 78}]}],
+         ("78", "navigate")),
+        ([{"type": "BUTTONS", "buttons": [{"type": "QUICK_REPLY"}]}], (None, "navigate")),
+        ([{"type": "BUTTONS", "buttons": 7}, 8, None, {"type": 9}], (None, "navigate")),
+        ({"odd": True}, (None, "navigate")),
+        (None, (None, "navigate")),
+    ],
+)  # fmt: skip
+def test_which_flow_a_template_opens_is_told_by_the_template(
+    world: World, place: Place, components: Any, end: Any
+) -> None:
+    for waba_id, language in ((place.waba_id, "en"), (place.waba_id, "de")):
+        place.everything.execute(
+            "insert into messaging.whatsapp_templates (tenant_id, waba_id, name, language,"
+            " components) values (%s, %s, 'invite', %s, %s)",
+            (
+                place.tenant_id,
+                waba_id,
+                language,
+                json.dumps(components if language == "en" else [{"type": "BODY"}]),
+            ),
+        )
+    message = template({"type": "button", "sub_type": "flow", "index": "1"})
+    item = with_effects(Outgoing(phone_number_id="1", phone="4915551234567", message=message))
+    apply(world, place, row(place, place.person(), uuid7(), *item.effects))
+    (found,) = place.rows("flow_sessions")
+    assert (found["flow_id"], found["flow_type"]) == end
+    assert found["template_name"] == "invite"
+
+
 def test_a_token_that_was_used_keeps_its_first_message(world: World, place: Place) -> None:
     person, other = place.person(), world.place()
     (effect,) = asked(flow(flow_token="t-1")).effects

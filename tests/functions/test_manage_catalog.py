@@ -10,6 +10,7 @@ import pytest
 from functions.manage import catalog as routes
 from switchboard.access import SCOPES
 from switchboard.inbox.catalog import MOST
+from tests import api_document
 from tests.databases import ClonedDatabase
 from tests.managing import START, Desk, Made, column, desk_of
 
@@ -62,6 +63,8 @@ def item(price: float, sku: str = "mug") -> Made:
 def test_a_product_is_written_whole_and_over_itself(desk: Desk) -> None:
     (made,) = put(desk, MUG)
     assert made.pop("status_code") == 200
+    schemas = api_document.document()["components"]["schemas"]
+    assert made.keys() == schemas["Product"]["properties"].keys()
     times = {made.pop("created_at"), made.pop("updated_at")}
     assert len(times) == 1
     assert made == {

@@ -24,6 +24,7 @@ from local.simulator.config import BusinessNumber, Config
 from switchboard.access import SCOPES
 from switchboard.intake.store import store as take_in
 from switchboard.whatsapp import flows as meta
+from tests import api_document
 from tests.databases import ClonedDatabase
 from tests.managing import Desk, Made, column, desk_of
 from tests.simulator_run import SECRET, VERIFY_TOKEN, backend, serve
@@ -317,6 +318,25 @@ def test_nobody_asks_for_anothers_flows(desk: Desk) -> None:
     assert sync[0] == 404
     assert desk.call(f"POST {ONE}/publish", one, key=key)[0] == 404
     assert asked(desk) == []
+
+
+def test_what_is_shown_has_the_members_that_the_document_names(desk: Desk) -> None:
+    schemas = api_document.document()["components"]["schemas"]
+    one = made(desk, flow_json=GOOD)["flow_id"]
+    ana = desk.contact_of(desk.hear("4915550000001"))
+    sync = desk.ok("POST /v1/flows/sync", body={"waba_id": desk.place.waba_id})
+    sender = {"from": desk.place.phone_number_id}
+    for name, shown in (
+        ("Flow", desk.ok(f"GET {ONE}", one)),
+        ("FlowPreview", desk.ok(f"GET {ONE}/preview", one)),
+        ("SyncedFlows", sync),
+        ("PublicKey", desk.ok("GET /v1/flows/public-key", **sender)),
+        (
+            "FlowSession",
+            desk.ok("GET /v1/flow-sessions/{id}", session(desk, ana, datetime.now(UTC))),
+        ),
+    ):
+        assert shown.keys() == schemas[name]["properties"].keys(), name
 
 
 # --- public keys ---

@@ -77,12 +77,25 @@ def _of_template(message: dict[str, Any], template: dict[str, Any], components: 
                 "own": own,
                 "at": field,
                 "t": template.get("name"),
+                "l": _language(template),
+                "i": _place(component.get("index")),
                 "x": data if isinstance(data, dict) else {},
             }
         )
     if not documents:
         return message, ()
     return {**message, "template": {**template, "components": changed}}, tuple(documents)
+
+
+def _language(template: dict[str, Any]) -> Any:
+    language = template.get("language")
+    return language.get("code") if isinstance(language, dict) else None
+
+
+def _place(index: Any) -> int:
+    """Return a button's place among the template's, from 0; Meta writes it as text."""
+    text = str(index)
+    return int(text) if text.isascii() and text.isdigit() and len(text) == 1 else 0
 
 
 def _is_flow_button(component: Any) -> bool:
