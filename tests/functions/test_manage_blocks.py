@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from switchboard.store import blocks as store
 from switchboard.store.blocks import Wanted
 from tests.databases import ClonedDatabase
-from tests.deliveries import in_threads
 from tests.graph_calls import Asked, GraphCalls, graph_calls
 from tests.managing import Desk, Made, desk_of
-from tests.sending import Person
+from tests.sending import Person, poll
 
 BLOCK, UNBLOCK, LIST = "POST /v1/blocks", "DELETE /v1/blocks", "GET /v1/blocks"
 NOT_IN_24_H = {
@@ -263,24 +264,44 @@ def test_no_clear_answer_marks_nobody(blocks: Blocks) -> None:
     assert blocks.blocked() == set()
 
 
-def test_two_that_mark_the_same_people_at_once_do_not_deadlock(blocks: Blocks) -> None:
-    people = [blocks.desk.place.person() for _ in range(50)]
-    tools = [blocks.desk.world.tools() for _ in range(4)]
-    who = [Wanted(contact_id=person.contact_id) for person in people]
+def test_rows_are_locked_in_the_order_of_their_ids_so_that_two_do_not_deadlock(
+    blocks: Blocks,
+) -> None:
+    tenant_id = blocks.desk.place.tenant_id
+    ids = [UUID(int=number) for number in range(1, 9)]
+    for contact_id in reversed(ids):  # they lie in the other order
+        blocks.desk.world.everything.execute(
+            "insert into messaging.contacts (tenant_id, id) values (%s, %s)",
+            (tenant_id, contact_id),
+        )
+    who = [Wanted(contact_id=contact_id) for contact_id in reversed(ids)]
+    tools = blocks.desk.world.tools()
+    pids: list[int] = []
 
-    def mark(n: int) -> None:
-        tenant_id = blocks.desk.place.tenant_id
-        for turn in range(20):
-            with tools[n].db.transaction(tenant_id) as connection:
-                store.mark(
-                    connection,
-                    tenant_id,
-                    who if n % 2 else who[::-1],
-                    blocked=(turn + n) % 2 == 0,
-                    now=None,
-                )
+    def mark() -> None:
+        with tools.db.transaction(tenant_id) as connection:
+            pids.append(connection.info.backend_pid)
+            store.mark(connection, tenant_id, who, blocked=True, now=None)
 
-    in_threads(4, mark)
+    url = blocks.desk.world.database.superuser_url
+    last = "select id from messaging.contacts where id = %s for update"
+    free = "select id from messaging.contacts where id <> %s for update skip locked"
+    with psycopg.connect(url) as holding, psycopg.connect(url) as looking:
+        holding.execute(last, (ids[-1],))
+        waiter = threading.Thread(target=mark)
+        waiter.start()
+        poll(lambda: bool(pids) and is_blocked_by(blocks, pids[0], holding.info.backend_pid))
+        assert looking.execute(free, (ids[-1],)).fetchall() == []
+        looking.rollback()
+        holding.rollback()
+        waiter.join()
+    assert blocks.blocked() == set(ids)
+
+
+def is_blocked_by(blocks: Blocks, waits: int, holds: int) -> bool:
+    return blocks.desk.world.everything.execute(
+        "select %s = any (pg_blocking_pids(%s))", (holds, waits)
+    ).fetchone() == (True,)
 
 
 # The list

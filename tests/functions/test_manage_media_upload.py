@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from switchboard.commands._resource import read_arguments
 from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import Unprocessable
 from switchboard.kernel.outside import Outside
+from switchboard.whatsapp.media import download
 from tests.databases import ClonedDatabase
 from tests.graph_calls import Asked, graph_calls
 from tests.managing import START, Desk, Made, desk_of
@@ -188,6 +190,14 @@ def test_a_link_is_fetched_and_uploaded_with_its_servers_type_and_its_name(files
     assert files.meta.asked[0] == ("GET", "/file/menu.pdf", None)
     again = files.link(link=f"{files.meta.url}/file/menu.pdf", mime_type="text/plain")[1]
     assert (again["mime_type"], again["reused"]) == ("text/plain", False)
+
+
+def test_without_a_token_not_even_meta_is_shown_one(files: Files) -> None:
+    files.meta.files["a"] = MetaFile(b"x")
+    how: Any = {"into": io.BytesIO(), "limit": 10, "total_s": 5.0, "also": [files.meta.url]}
+    for token, shown in ((None, None), ("t", "Bearer t")):
+        download(Outside(loopback=True), f"{files.meta.url}/file/a", token=token, **how)
+        assert files.meta.asked[-1] == ("GET", "/file/a", shown)
 
 
 @pytest.mark.parametrize(

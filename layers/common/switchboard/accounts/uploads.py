@@ -25,7 +25,7 @@ from switchboard.store import media as store
 from switchboard.tools import Tools
 from switchboard.transact import transact
 from switchboard.whatsapp.client import Rejected
-from switchboard.whatsapp.media import LARGEST, Downloaded, delete_media, download
+from switchboard.whatsapp.media import LARGEST, Downloaded, Gone, delete_media, download
 from switchboard.whatsapp.media import TooLarge as Over
 
 #: Bytes of a file in the body of a request: a Lambda's event holds 6 MB, in base64.
@@ -124,7 +124,7 @@ def upload_link(tools: Tools, tenant_id: UUID, wanted: LinkUpload) -> UploadedFi
         if isinstance(told, Over):
             raise Unprocessable(f"the file is over {LARGEST} bytes", field="link")
         if not isinstance(told, Downloaded):
-            reason = told.reason if hasattr(told, "reason") else f"HTTP {told.status}"
+            reason = f"HTTP {told.status}" if isinstance(told, Gone) else told.reason
             raise Unprocessable(f"the file could not be fetched: {reason}", field="link")
         return upload_file(
             tools,
