@@ -110,7 +110,7 @@ def test_what_names_no_product_costs_the_order_nothing(place: Place, update: Any
     )
     place.post(given)
     assert place.count("catalog_products") == 0
-    assert place.count("whatsapp_messages") + place.count("webhook_dead_letters") == 1
+    assert (place.count("whatsapp_messages"), place.count("webhook_dead_letters")) == (1, 0)
 
 
 def test_a_price_needs_its_currency(place: Place) -> None:
