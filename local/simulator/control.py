@@ -6,6 +6,7 @@
     GET    /simulator/phone/{contact}/messages   what that phone shows  ?phone_number_id=
     POST   /simulator/phone/{contact}/seen       the person looks at the chat {"phone_number_id"}
     POST   /simulator/phone/{contact}/calls      the person calls, takes, ends (call_control.py)
+    POST   /simulator/phone/{contact}/preferences  {"phone_number_id", "marketing": "stop"|"resume"}
     POST   /simulator/phone/{contact}/window     {"phone_number_id", "open": false} closes the 24 h
     GET    /simulator/requests                   Graph calls, oldest first ?limit= (DELETE empties)
     GET    /simulator/webhooks                   attempts of delivery, oldest first, and how many
@@ -42,6 +43,7 @@ from local.simulator.flow_control import FlowControl
 from local.simulator.gestures import GESTURE, Impossible, perform
 from local.simulator.number_control import NumberControl
 from local.simulator.people import CAST, Person
+from local.simulator.preference_control import PreferenceControl
 from local.simulator.template_control import TemplateControl
 
 Json = dict[str, Any]
@@ -88,6 +90,7 @@ class Control:
             *TemplateControl(self._exchange, _document).paths(),
             *FlowControl(self._exchange).paths(),
             *CallControl(self._exchange).paths(),
+            *PreferenceControl(self._exchange).paths(),
             *NumberControl(self._exchange, _document).paths(),
         ]
         return [

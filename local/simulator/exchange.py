@@ -22,6 +22,7 @@ from local.simulator.numbers import Numbers
 from local.simulator.payloads import Update, inbound, new_message_id, status
 from local.simulator.people import People, Person, digits_of, whatsapp_id
 from local.simulator.phone import Message, Phone
+from local.simulator.preferences import Preferences
 from local.simulator.template_view import view_of
 from local.simulator.templates import REVIEW_SECONDS, Template, Templates
 from local.simulator.webhooks import Webhooks
@@ -59,6 +60,7 @@ class Exchange:
         )
         self.flows = Flows(self.archive, self.webhooks.post, clock)
         self.numbers = Numbers(self.archive, self.webhooks.post, clock)
+        self.preferences = Preferences(self.archive, self.webhooks.post, clock)
         self.templates = Templates(
             self.archive,
             self.webhooks.post,
@@ -194,13 +196,8 @@ class Exchange:
 
     async def _travel(self, person: Person, message: Message) -> None:
         """Accepted -> sent -> delivered, or failed; a reaction only ever gets to sent."""
-        key = (message.person_id, message.phone_number_id)
         await self._gap()
-        code = self.faults.now.failed_code
-        if code is None and message.type != "template":
-            code = None if self.phone.window_open(key, message.at) else 131047
-        if self.numbers.has_blocked(message.phone_number_id, person.id):
-            code = 131026
+        code = self._obstacle(person, message)
         if code is not None:
             if self.phone.advance(message, "failed", error=status_error(code)):
                 self._post_status(person, message, "failed")
@@ -217,6 +214,21 @@ class Exchange:
         await self._gap()
         if self.phone.advance(message, "delivered"):
             self._post_status(person, message, "delivered")
+
+    def _obstacle(self, person: Person, message: Message) -> int | None:
+        """Meta's code for why a message does not arrive; None where it does."""
+        if self.numbers.has_blocked(message.phone_number_id, person.id):
+            return 131026
+        if self.faults.now.failed_code is not None:
+            return self.faults.now.failed_code
+        if message.type != "template":
+            key = (message.person_id, message.phone_number_id)
+            return None if self.phone.window_open(key, message.at) else 131047
+        number = self.config.number(message.phone_number_id)
+        is_marketing = (message.shown or {}).get("category") == "marketing"
+        if is_marketing and number and self.preferences.has_stopped(person, number.waba_id):
+            return 131050
+        return None
 
     async def _gap(self) -> None:
         await self.webhooks.pause(self.faults.now.status_gap_ms / 1000)
@@ -306,6 +318,7 @@ class Exchange:
         self.limits.clear()
         self.calls.clear()
         self.numbers.clear()
+        self.preferences.clear()
         self.journal.clear()
         self.archive.clear()
         self.templates.save_all()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from local.simulator.archive import Archive
@@ -31,7 +32,7 @@ CATEGORIES = (
 
 @dataclass(slots=True)
 class Flow:
-    """One Flow; `document` is its JSON, None until it was uploaded."""
+    """One Flow; `document` is its JSON, None until it was uploaded; `updated_at` a Unix time."""
 
     id: str
     waba_id: str
@@ -41,6 +42,7 @@ class Flow:
     endpoint_uri: str | None = None
     document: Json | None = None
     validation_errors: list[Json] = field(default_factory=list)
+    updated_at: float = 0.0
 
     def node(self) -> Json:
         """As the Graph API shows it, all fields."""
@@ -51,11 +53,17 @@ class Flow:
             "categories": self.categories,
             "validation_errors": self.validation_errors,
             "endpoint_uri": self.endpoint_uri,
+            "updated_at": time_of(self.updated_at),
         }
         for name, key in (("json_version", "version"), ("data_api_version", "data_api_version")):
             shown[name] = (self.document or {}).get(key)
         # Graph leaves out what is not set.
         return {key: value for key, value in shown.items() if value is not None}
+
+
+def time_of(at: float) -> str:
+    """A Unix time as Graph writes those of Flows."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
 def errors_of(document: Json) -> list[Json]:
@@ -134,6 +142,7 @@ class Flows:
 
     def put(self, flow: Flow) -> None:
         """Keep a Flow, or keep it anew; nothing is told."""
+        flow.updated_at = self._clock()
         self._flows[flow.id] = flow
         self._archive.put("flow", flow.id, asdict(flow))
 
@@ -160,7 +169,7 @@ class Flows:
     def save_all(self) -> None:
         """Keep everything anew, after the archive was emptied."""
         for flow in self:
-            self.put(flow)
+            self._archive.put("flow", flow.id, asdict(flow))
         for phone_number_id, pem in self._keys.items():
             self.set_key(phone_number_id, pem)
 

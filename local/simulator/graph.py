@@ -1,7 +1,7 @@
 """The Graph API as a WhatsApp backend uses it: messages, media, numbers, subscriptions.
 
 Templates are in graph_template_routes.py, Flows in graph_flows.py, calls in graph_calls.py,
-numbers in graph_numbers.py, block lists in graph_blocks.py.
+numbers in graph_numbers.py, block lists in graph_blocks.py, samples' uploads in graph_uploads.py.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from local.simulator.graph_blocks import GraphBlocks
 from local.simulator.graph_calls import GraphCalls
 from local.simulator.graph_checks import check_send
 from local.simulator.graph_errors import GraphRefusal, unknown_object
+from local.simulator.graph_fields import select_of_account, select_of_number
 from local.simulator.graph_flows import GraphFlows
 from local.simulator.graph_numbers import GraphNumbers
 from local.simulator.graph_shapes import missing, unacceptable
 from local.simulator.graph_template_routes import GraphTemplates
+from local.simulator.graph_uploads import APP_ID, GraphUploads
 from local.simulator.media import MAX_BYTES, Media, parse_form
 
 Json = dict[str, Any]
@@ -42,14 +44,6 @@ _GATEWAY_PAGE = (
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
 )
-_ONLY_WHEN_ASKED = (
-    "status",
-    "name_status",
-    "messaging_limit_tier",
-    "account_mode",
-    "health_status",
-    "webhook_configuration",
-)
 
 
 class Graph:
@@ -62,7 +56,8 @@ class Graph:
         self._flows = GraphFlows(exchange, self._bearer)
         self._calls = GraphCalls(exchange, self._bearer)
         self._blocks = GraphBlocks(exchange, self._bearer)
-        self._number_calls = GraphNumbers(exchange, self._bearer)
+        self._uploads = GraphUploads(self._bearer)
+        self._number_calls = GraphNumbers(exchange, self._bearer, self._uploads)
 
     def routes(self) -> list[Route]:
         """All routes, the version being any `vN.N`."""
@@ -78,13 +73,16 @@ class Graph:
             *self._calls.paths(),
             *self._blocks.paths(),
             *self._number_calls.paths(),
+            *self._uploads.paths(),
             ("GET", "", self._read_node),
             ("POST", "", self._write_node),
             ("DELETE", "", self._delete_node),
         ]
+        # Graph does not mind a slash at the end.
         routes = [
-            Route(f"/{{version:graph}}/{{node}}{path}", self._logged(call), methods=[method])
+            Route(f"/{{version:graph}}/{{node}}{path}{end}", self._logged(call), methods=[method])
             for method, path, call in paths
+            for end in ("", "/")
         ]
         lookaside = Route("/lookaside/{node}", self._logged(self._download), methods=["GET"])
         return [*routes, lookaside]
@@ -228,6 +226,8 @@ class Graph:
             return await self._flows.edit(request, entry)
         if self._number_calls.knows(request):
             return await self._number_calls.write(request, entry)
+        if self._uploads.knows(request):
+            return await self._uploads.write(request, entry)
         self._bearer(request)
         raise unknown_object("post", request.path_params["node"])
 
@@ -239,11 +239,13 @@ class Graph:
             return await self._flows.read(request, entry)
         if self._number_calls.knows(request):
             number = self._number(request)
-            return JSONResponse(_select(request, self._number_calls.describe(number)))
+            return JSONResponse(select_of_number(request, self._number_calls.describe(number)))
+        if self._uploads.knows(request):
+            return await self._uploads.read(request, entry)
         if any(n.waba_id == node for n in self._exchange.config.numbers):
             account = {"id": self._account(request), "name": "Simulated account"}
             account |= {"currency": "USD", "timezone_id": "1"}
-            return JSONResponse(_select(request, account))
+            return JSONResponse(select_of_account(request, account))
         media = self._media(request)
         asked = request.query_params.get("phone_number_id")
         if asked is not None and asked != media.phone_number_id:
@@ -278,16 +280,16 @@ class Graph:
     async def _numbers(self, request: Request, _: Json) -> Response:
         waba_id = self._account(request)
         hosted = [n for n in self._exchange.config.numbers if n.waba_id == waba_id]
-        listed = [_select(request, self._number_calls.describe(number)) for number in hosted]
+        listed = [select_of_number(request, self._number_calls.describe(one)) for one in hosted]
         return JSONResponse({"data": listed, "paging": {"cursors": {"before": "A", "after": "Z"}}})
 
     async def _subscribed(self, request: Request, _: Json) -> Response:
         waba_id = self._account(request)
         app: Json = {
             "whatsapp_business_api_data": {
-                "id": "100000000000001",
+                "id": APP_ID,
                 "name": "Switchboard",
-                "link": "https://www.facebook.com/games/?app_id=100000000000001",
+                "link": f"https://www.facebook.com/games/?app_id={APP_ID}",
             }
         }
         known = self._subscriptions.get(waba_id, {})
@@ -339,17 +341,3 @@ async def _until_gone(request: Request) -> None:
         if request.app.state.stopping.is_set() or await request.is_disconnected():
             return
         await asyncio.sleep(0.1)
-
-
-def _select(request: Request, node: Json) -> Json:
-    """The fields the call asked for; without the question, Meta's usual few."""
-    asked = request.query_params.get("fields")
-    if asked is None:
-        return {key: value for key, value in node.items() if key not in _ONLY_WHEN_ASKED}
-    names = ["id", *[name for name in asked.split(",") if name and name != "id"]]
-    for name in names:
-        if name not in node:
-            raise GraphRefusal(
-                100, message=f"(#100) Tried accessing nonexisting field ({name}) on node type"
-            )
-    return {name: node[name] for name in names}

@@ -93,6 +93,8 @@ _TABLE: dict[int, tuple[int, str, str]] = {
     138009: (400, "Call permission request limit hit", "1 request in 24 hours, 2 in 7 days."),
     138012: (400, "Call limit hit", "Too many calls to this user in 24 hours."),
     138017: (400, "Permanent permission exists", "The user has allowed calls for good already."),
+    139100: (400, "Failed to block/unblock users", "Some users could not be blocked or unblocked."),
+    139101: (400, "Blocklist limit reached", "The block list is full."),
 }
 _HREF = "/documentation/business-messaging/whatsapp/support/error-codes"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from local.simulator.exchange import Exchange
-from local.simulator.flows import CATEGORIES, Flow, errors_of
+from local.simulator.flows import CATEGORIES, Flow, errors_of, time_of
 from local.simulator.graph_errors import GraphRefusal, unknown_object
 from local.simulator.graph_shapes import unacceptable
 from local.simulator.media import parse_form
@@ -33,7 +32,8 @@ PREVIEW_SECONDS = 30 * 24 * 3600
 _FIELDS = frozenset(
     (
         *("id", "name", "status", "categories", "validation_errors", "json_version"),
-        *("data_api_version", "endpoint_uri", "preview", "health_status"),
+        *("data_api_version", "endpoint_uri", "preview", "health_status", "updated_at"),
+        *("whatsapp_business_account", "application"),
     )
 )
 _USUAL = ("id", "name", "status", "categories", "validation_errors")
@@ -134,7 +134,8 @@ class GraphFlows:
 
     async def _assets(self, request: Request, _: Json) -> Response:
         flow = self._flow(request)
-        shown = {"name": "flow.json", "asset_type": "FLOW_JSON"}
+        address = f"{request.base_url}simulator/flows/{flow.id}"
+        shown = {"name": "flow.json", "asset_type": "FLOW_JSON", "download_url": address}
         return JSONResponse({"data": [shown] if flow.document is not None else []})
 
     async def _upload(self, request: Request, entry: Json) -> Response:
@@ -234,7 +235,7 @@ class GraphFlows:
                 ends = self._exchange.clock() + PREVIEW_SECONDS
                 node["preview"] = {
                     "preview_url": f"{request.base_url}simulator/flows/{flow.id}",
-                    "expires_at": _meta_time(ends),
+                    "expires_at": time_of(ends),
                 }
         return {
             name.partition(".")[0]: node[name.partition(".")[0]]
@@ -245,10 +246,6 @@ class GraphFlows:
 
 def _split(fields: str) -> list[str]:
     return [name for name in fields.split(",") if name]
-
-
-def _meta_time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
 def _cursor(flow: Flow) -> str:

@@ -122,6 +122,9 @@ class GraphTemplates:
         start = _start(found, asked.get("after"))
         page = found[start : start + int(limit)]
         document: Json = {"data": [_select(request, template) for template in page]}
+        if "summary" in asked:
+            counted = {"total_count": len(found), "message_template_count": len(found)}
+            document["summary"] = _summary(asked["summary"], counted)
         if page:
             after = _cursor(page[-1])
             document["paging"] = {"cursors": {"before": _cursor(page[0]), "after": after}}
@@ -251,6 +254,14 @@ def _fits(template: Template, asked: Any) -> bool:
     return all(asked.get(key, value) == value for key, value in texts.items()) and all(
         asked.get(key, value).upper() == value for key, value in words.items()
     )
+
+
+def _summary(asked: str, counted: Json) -> Json:
+    known = {**counted, "message_template_limit": MOST, "are_translations_complete": True}
+    for name in asked.split(","):
+        if name not in known:
+            raise unacceptable(f"Summary field {name} does not exist.")
+    return {name: known[name] for name in asked.split(",")}
 
 
 def _cursor(template: Template) -> str:

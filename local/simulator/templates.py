@@ -28,6 +28,7 @@ QUALITIES = ("GREEN", "YELLOW", "RED", "UNKNOWN")
 class Template:
     """A template in one language. `edits` are the times of edits while it was approved.
 
+    `quality_at` is when the quality was decided on, 0 until the template is kept.
     `paused_by`: "pacing" can be ended by the business, "quality" cannot.
     """
 
@@ -39,6 +40,7 @@ class Template:
     components: list[Json]
     status: str = "PENDING"
     quality: str = "UNKNOWN"
+    quality_at: float = 0.0
     parameter_format: str = "POSITIONAL"
     message_send_ttl_seconds: int | None = None
     rejected_reason: str = "NONE"
@@ -57,7 +59,7 @@ class Template:
             "category": self.category,
             "components": self.components,
             "parameter_format": self.parameter_format,
-            "quality_score": {"score": self.quality},
+            "quality_score": {"score": self.quality, "date": int(self.quality_at)},
             "rejected_reason": self.rejected_reason,
             "previous_category": self.previous_category,
             "sub_category": None,
@@ -75,6 +77,7 @@ FIELDS = frozenset(
         *("id", "name", "language", "status", "category", "components", "parameter_format"),
         *("quality_score", "rejected_reason", "previous_category", "sub_category"),
         *("correct_category", "library_template_name", "message_send_ttl_seconds"),
+        *("cta_url_link_tracking_opted_out", "degrees_of_freedom_spec"),
     )
 )
 
@@ -143,6 +146,7 @@ class Templates:
 
     def put(self, template: Template) -> None:
         """Keep a template, or keep it anew; nothing is told."""
+        template.quality_at = template.quality_at or self._clock()
         self._templates[template.id] = template
         self._archive.put("template", template.id, asdict(template))
         self._changed()
@@ -175,6 +179,7 @@ class Templates:
     def set_quality(self, template: Template, quality: str) -> None:
         """Set a quality score and tell of it."""
         before, template.quality = template.quality, quality
+        template.quality_at = self._clock()
         self.put(template)
         scores = {"previous_quality_score": before, "new_quality_score": quality}
         self._tell(template, "message_template_quality_update", scores)

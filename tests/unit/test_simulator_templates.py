@@ -116,7 +116,7 @@ def test_a_new_template_is_pending_and_approved_in_a_moment(meta: Simulator) -> 
         "name": "table_kept",
         "status": "APPROVED",
         "components": [BODY],
-        "quality_score": {"score": "UNKNOWN"},
+        "quality_score": {"score": "UNKNOWN", "date": int(meta.clock())},
     }
 
 
