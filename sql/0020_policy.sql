@@ -281,7 +281,8 @@ $$;
 create function messaging.pair_free_at(p_tenant uuid, p_conversation uuid, p_now timestamptz)
     returns timestamptz
     language sql stable
-    set enable_seqscan = off
+    -- By the thread's index and in its order, whatever is known of the table yet.
+    set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
     begin atomic
     select case when count(*) = 44 and min(s.at) > p_now - interval '264 seconds'
         then min(s.at) + interval '264 seconds' end

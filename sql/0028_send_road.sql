@@ -100,24 +100,53 @@ begin
         return;
     end if;
     return query
-    select i.n, t.is_active, t.sends_stopped_at is not null, a.id, a.phone_number_id,
-        messaging.is_number_active(a),
-        a.status, a.sends_stopped_at is not null, a.access_token_sealed, r.id, r.is_blocked,
-        v.id, v.window_expires_at,
+    with items as materialized (
+        select i.* from jsonb_to_recordset(p_items) as i(n integer, "from" text, phone text,
+            contact uuid, key text, template text, language text)
+    ), senders as materialized (
+        -- Once for each number, not for each message.
+        select a.id, a.phone_number_id, a.status, a.sends_stopped_at is not null as is_stopped,
+            a.access_token_sealed as token, messaging.is_number_active(a) as is_active,
+            messaging.paused_until(a, v_now) as paused_until,
+            messaging.paused_reason(a) as paused_reason,
+            messaging.sendable_at(a, v_now) as sendable_at,
+            o.portfolio, o.people, f.room, f.again_at
+        from (select distinct i."from" as number from items as i) as u
+        join messaging.whatsapp_accounts as a
+            on a.tenant_id = p_tenant and a.phone_number_id = u.number
+        left join lateral messaging.portfolio_of(a) as o on true
+        left join lateral messaging.portfolio_room(p_tenant, o.portfolio, o.people, v_now) as f
+            on o.people is not null
+    ), templates as materialized (
+        select u.number, u.template, u.language, u.n,
+            messaging.stored_template(a, u.template, u.language) as told
+        from (select i."from" as number, i.template, i.language, min(i.n) as n
+            from items as i where i.template is not null group by 1, 2, 3) as u
+        join messaging.whatsapp_accounts as a
+            on a.tenant_id = p_tenant and a.phone_number_id = u.number
+    )
+    select i.n, t.is_active, t.sends_stopped_at is not null, a.id, a.phone_number_id, a.is_active,
+        a.status, a.is_stopped, a.token, r.id, r.is_blocked, v.id, v.window_expires_at,
         case when i.phone is null then messaging.identifier_of(p_tenant, r.id, 'phone') end,
         case when i.phone is null then messaging.identifier_of(p_tenant, r.id, 'user_id') end,
-        k.request_sha256, k.answer, k.lease_until, k.message_id, v_now,
-        messaging.paused_until(a, v_now), messaging.paused_reason(a),
-        v.last_inbound_at, case when r.opt_in_status = 'opted_out' then r.opted_out_at end,
+        k.request_sha256, k.answer, k.lease_until, k.message_id, v_now, a.paused_until,
+        a.paused_reason, v.last_inbound_at,
+        case when r.opt_in_status = 'opted_out' then r.opted_out_at end,
         case when v.message_count >= 44 then messaging.pair_free_at(p_tenant, v.id, v_now) end,
-        messaging.sendable_at(a, v_now), messaging.stored_template(a, i.template, i.language),
+        a.sendable_at,
+        -- Its components stand in the row of the first message that names it.
+        case when i.n = p.n then p.told else p.told - 'components' end,
         case when i.template is not null then messaging.person_of(r, t, v_now) end,
-        case when i.template is not null then messaging.portfolio_facts(a, r.id, v_now) end
-    from jsonb_to_recordset(p_items)
-        as i(n integer, "from" text, phone text, contact uuid, key text, template text, language text)
+        case when i.template is not null and a.people is not null then jsonb_build_object(
+            'limit', a.people, 'room', a.room, 'again_at', a.again_at,
+            'counted', exists (select from messaging.portfolio_recipients as q
+                where q.tenant_id = p_tenant and q.portfolio = a.portfolio
+                    and q.contact_id = r.id and q.counted_at > v_now - interval '24 hours')) end
+    from items as i
     left join messaging.tenants as t on t.id = p_tenant
-    left join messaging.whatsapp_accounts as a
-        on a.tenant_id = p_tenant and a.phone_number_id = i."from"
+    left join senders as a on a.phone_number_id = i."from"
+    left join templates as p on p.number = i."from" and p.template = i.template
+        and p.language = i.language
     left join messaging.contact_identifiers as d
         on d.tenant_id = p_tenant and d.kind = 'phone' and d.value = i.phone
     left join messaging.contacts as c on c.tenant_id = p_tenant

@@ -46,9 +46,9 @@ def run_due(tools: Tools, deadline: float) -> Counts:
     while tools.clock.monotonic() < until:
         road = Road(tools, uuid7(), until=until)
         attempts = _claim(tools, road.token)
-        if attempts is None:
+        if not attempts:
             break
-        road.run([], attempts)
+        road.run([], attempts, more=partial(_claim, tools, road.token))
         counts.update(result.status for result in road.results.values())
     if counts:
         log.info("outbox.ran", by_status=dict(counts))
@@ -77,8 +77,8 @@ def sweep(tools: Tools) -> Counts:
     return counts
 
 
-def _claim(tools: Tools, token: UUID) -> list[Ready] | None:
-    """Lease, load and decide due attempts; None where nothing is due.
+def _claim(tools: Tools, token: UUID) -> list[Ready]:
+    """Lease, load and decide due attempts, a slice of them; none where nothing is due.
 
     Tenants take turns, so that no slice is one tenant's.
     """
@@ -93,8 +93,6 @@ def _claim(tools: Tools, token: UUID) -> list[Ready] | None:
             store.load, tenant_id=tenant_id, token=token, messages=claimed[tenant_id], now=now
         )
         queues.append([_decided(tools, tenant_id, row) for row in commit(tools, read, again=True)])
-    if not claimed:
-        return None
     longest = max(map(len, queues), default=0)
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
 

@@ -8,7 +8,7 @@ half is being settled the other is on the wire.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -50,16 +50,28 @@ class Road:
         self._resting: dict[UUID, float] = {}
         self.results: dict[UUID, Result] = {}
 
-    def run(self, sending: Sequence[Ready], waiting: Iterable[Ready]) -> None:
+    def run(
+        self,
+        sending: Sequence[Ready],
+        waiting: Iterable[Ready],
+        *,
+        more: Callable[[], Sequence[Ready]] | None = None,
+    ) -> None:
         """Send `sending` (under intent already), then `waiting` slice by slice.
 
-        What does not fit before `until` is given back. Raises Unavailable when the database is away
-        before anything is under intent; after it, what cannot be settled is left to the sweep.
+        `more` leases what else is due, asked while requests are on the wire: whoever comes new need
+        not wait for the end of a long run. What does not fit before `until` is given back. Raises
+        Unavailable when the database is away before anything is under intent; after it, what cannot
+        be settled is left to the sweep.
         """
         queue = deque(waiting)
         first = list(sending) or self._advance([], queue, SLICE)
         flights = deque(self._launch(first, alone=not queue))
         while flights:
+            if more is not None and len(queue) < HALF and not isinstance(flights[0], Errand):
+                found = self._ask(more)
+                queue.extend(found)
+                more = more if found else None
             flight = flights.popleft()
             outcomes = flight.land()
             rows = [
@@ -72,6 +84,16 @@ class Road:
             flights.extend(self._launch(self._advance(settled, queue, min(room, HALF))))
             # Settled and, where there are more, the next half on the wire.
             consequences.follow(self._tools, flight.attempts, outcomes)
+
+    def _ask(self, more: Callable[[], Sequence[Ready]]) -> Sequence[Ready]:
+        if self._tools.clock.monotonic() >= self.until:
+            return ()
+        try:
+            return more()
+        except Unavailable:
+            # What is on the wire comes first; its own commit will say what the database does.
+            log.warning("outbox.claim_lost")
+            return ()
 
     def _launch(self, slice_: Sequence[Ready], *, alone: bool = False) -> list[Flight]:
         """Put the slice on the wire in two halves, to be settled in turn."""

@@ -19,8 +19,8 @@ LANE_S = 3.0
 SLICE = THREADS
 #: A slice goes out as two halves in turn: while one is settled, the other is on the wire.
 HALF = SLICE // 2
-#: Attempts that a worker leases at once.
-CLAIM = 128
+#: Attempts that a worker leases at once: few, since whoever comes new waits for those before.
+CLAIM = SLICE
 #: Seconds for which a worker waits for what is due next; longer is the next tick's business.
 SOON_S = 10.0
 #: Attempts of one tenant that a sweep moves at once.

@@ -8,7 +8,7 @@ database's clock decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -129,7 +129,17 @@ class Step:
 def ask(connection: Connection, tenant_id: UUID, items: str, now: datetime | None) -> list[Asked]:
     """Return what the policy asks about `items`, in any order of `n`."""
     rows = connection.execute(_ASK, {"tenant": tenant_id, "items": items, "now": now})
-    return [Asked(*row) for row in rows]
+    asked = [Asked(*row) for row in rows]
+    # A template's components come once, with the first message that names it.
+    told = {
+        one.template["id"]: one.template for one in asked if "components" in (one.template or ())
+    }
+    return [one if one.template is None else _with(one, told) for one in asked]
+
+
+def _with(asked: Asked, told: dict[str, dict[str, Any]]) -> Asked:
+    assert asked.template is not None
+    return replace(asked, template=told[asked.template["id"]])
 
 
 def reserve(
