@@ -29,7 +29,7 @@ from switchboard.tools import Tools
 from switchboard.whatsapp.consequences import consequences_of
 from tests.databases import ClonedDatabase
 from tests.deliveries import body_of
-from tests.sending import Person, Place, PlainSealer, World, deliver
+from tests.sending import Person, Place, PlainSealer, World, connect, deliver, poll
 
 Item = dict[str, Any]
 
@@ -463,6 +463,33 @@ def test_misses_count_alike_in_any_order(world: World) -> None:
         assert misses(place, person) == (3, -100)
 
 
+def test_who_counts_waits_for_who_counts_and_sees_what_that_one_saw(
+    world: World, place: Place
+) -> None:
+    person = place.person()
+    items = code(place, 131026, -60, m=undelivered(place, person, -60))
+    worker = threading.Thread(target=apply, args=(world, place, items))
+    with connect(world.database) as other, other.transaction():
+        other.execute(
+            "select 1 from messaging.contacts where id = %s for no key update",
+            (person.contact_id,),
+        )
+        worker.start()
+        poll(lambda: _waiting(place) == 1)
+        undelivered(place, person, -30)
+    worker.join(20)
+    assert misses(place, person) == (2, -30)
+
+
+def _waiting(place: Place) -> int:
+    row = place.everything.execute(
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 @pytest.mark.parametrize("sign", ["delivered_at", "read_at", "inbound"])
 def test_a_sign_of_life_starts_the_count_anew(world: World, place: Place, sign: str) -> None:
     person = place.person()
@@ -519,6 +546,16 @@ def test_a_window_that_was_opened_since_stays_open(
     before = place.rows("whatsapp_conversations", id=person.conversation_id)
     apply(world, place, code(place, 131047, -3_600, m=sent(place, person)))
     assert place.rows("whatsapp_conversations", id=person.conversation_id) == before
+
+
+def test_an_old_word_beside_a_new_one_does_not_keep_a_window_open(
+    world: World, place: Place
+) -> None:
+    person = place.person(window=23.5)
+    items = [code(place, 131047, at, m=sent(place, person)) for at in (-3_600, -60)]
+    apply(world, place, *items)
+    (row,) = place.rows("whatsapp_conversations", id=person.conversation_id)
+    assert row["window_expires_at"] == place.time.now - timedelta(seconds=60)
 
 
 def test_a_window_that_never_opened_stays_so(world: World, place: Place) -> None:
