@@ -84,9 +84,9 @@ class CountingMeta(httpx.BaseTransport):
         )
 
 
-def people(place: Place, count: int, *, window: bool = True) -> list[str]:
-    """Make people in one statement; return their phones."""
-    first = 4915200000000 + place.tenant_id.int % 10**6 * 10**5
+def people(place: Place, count: int, *, window: bool = True, first: int = 0) -> list[str]:
+    """Make people in one statement, the numbers of `first` and following; return their phones."""
+    first += 4915200000000 + place.tenant_id.int % 10**6 * 10**5
     end = "clock_timestamp() + interval '1 day'" if window else "null::timestamptz"
     place.everything.execute(
         f"""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from switchboard import outbox
 from switchboard.outbox import Outgoing
 from switchboard.tools import Tools
+from switchboard.worker import drain
 from tests.databases import ClonedDatabase
 from tests.limited import CountingMeta, Simulated, busiest, people, put, quiet, work
-from tests.sending import Place, World
+from tests.sending import Place, World, poll
 
 
 @pytest.fixture
@@ -450,3 +454,59 @@ def test_a_hundred_thousand_sends_use_what_a_number_may_and_no_more(
     assert meta.over == {}
     assert len(times) == total
     assert used >= 0.95
+
+
+class SlowMeta(httpx.BaseTransport):
+    """Accepts everything after 20 ms, as a stand-in at some distance."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        key = json.loads(request.read())["biz_opaque_callback_data"]
+        time.sleep(0.02)
+        return httpx.Response(200, json={"messages": [{"id": f"wamid.{key}"}]})
+
+
+def waits(world: World, small: Place, big: Place, load: int) -> list[float]:
+    """Return the seconds that each of the small tenant's sends took beside `load` of the other's."""
+    tools = world.tools(transport=SlowMeta())
+    worker = world.tools(transport=SlowMeta())
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.is_set():
+            drain(worker, worker.clock.monotonic() + 60, kinds={})
+
+    phones = people(small, 60, first=load)
+    if load:
+        put(tools, big, people(big, load))
+    world.everything.execute("analyze")
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        ids = []
+        for phone in phones:
+            ids += put(tools, small, [phone])
+            time.sleep(0.05)
+        poll(lambda: small.rows("send_attempts") == [], seconds=60)
+    finally:
+        done.set()
+        thread.join()
+    rows = [small.message(one) for one in ids]
+    return sorted((row["accepted_at"] - row["created_at"]).total_seconds() for row in rows)
+
+
+@pytest.mark.soak
+def test_a_small_tenant_waits_at_most_twice_as_long_beside_a_big_one(world: World) -> None:
+    small, big = world.place(), world.place()
+    for place in (small, big):
+        place.set_number(throughput="HIGH")
+    alone = waits(world, small, big, 0)
+    beside = waits(world, small, big, 6000)
+    (p_alone, p_beside) = (times[int(0.95 * len(times))] for times in (alone, beside))
+    sent = len(big.rows("whatsapp_messages", status="accepted"))
+    print(
+        f"p95 of a small tenant's sends: {p_alone * 1000:.0f} ms alone, {p_beside * 1000:.0f} ms"
+        f" beside 100 times its load ({sent} of 6000 sent meanwhile),"
+        f" ratio {p_beside / p_alone:.2f}"
+    )
+    assert p_beside <= 2 * p_alone
+    assert sent >= 500
