@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,14 +17,13 @@ import pytest
 from switchboard.accounts import template_sync
 from switchboard.accounts.template_sync import Synced, SyncWanted, sync_now
 from switchboard.intake.store import store as take_in
-from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import NotFound, RefusedByMeta, Unprocessable
 from switchboard.store import templates as store
 from switchboard.tools import Tools
 from switchboard.transact import transact
 from switchboard.whatsapp.templates_api import FIELDS, read_template
 from tests.databases import ClonedDatabase
-from tests.sending import Place, World
+from tests.sending import Place, World, poll
 from tests.templates_at_meta import BODY, PLAIN, meta_of
 
 Json = dict[str, Any]
@@ -384,21 +384,48 @@ def test_an_account_of_somebody_else_or_without_a_token_is_not_asked_for(
         sync_now(tools, place.tenant_id, SyncWanted(waba_id=place.waba_id))
 
 
-def test_two_syncs_and_a_webhook_at_once_do_not_stop_each_other(world: World, place: Place) -> None:
-    """Sorted, as everywhere: one that wants the other's next row would deadlock."""
+def test_rows_are_locked_in_the_order_of_their_names(world: World, place: Place) -> None:
+    """Sorted, as everywhere: two that want each other's next row would deadlock."""
     keep(world, place, *(listed(f"t{n:03}") for n in range(50)))
-    with psycopg.connect(world.database.superuser_url) as other:
-        other.execute(
-            "select from messaging.whatsapp_templates where name = 't000' for no key update"
-        )
-        tools = world.tools(Clock())
-        tools.db.connection().execute("set lock_timeout = '100ms'")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            keep_of(tools, place, [listed(f"t{n:03}") for n in reversed(range(50))])
-        # It stood at the first row and holds none behind it.
-        other.execute(
-            "select from messaging.whatsapp_templates where name > 't000' for no key update nowait"
-        )
+    tools = world.tools()
+    nodes = [listed(f"t{n:03}") for n in reversed(range(50))]
+    rows = "select from messaging.whatsapp_templates where name {} 't000' for no key update {}"
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(world.database.superuser_url) as other:
+        other.execute(rows.format("=", "").encode())
+        kept = pool.submit(keep_of, tools, place, nodes)
+        waiting = "select from pg_stat_activity where usename = 'app' and wait_event_type = 'Lock'"
+        poll(lambda: world.everything.execute(waiting).fetchone() is not None)
+        # It stands at the first row and holds none behind it.
+        other.execute(rows.format(">", "nowait").encode())
+        other.rollback()
+        kept.result()
+
+
+@pytest.mark.parametrize("word", ["APPROVED", "PENDING", "PAUSED", "REJECTED"])
+def test_what_was_deleted_is_deleted_even_in_the_second_of_other_news(
+    world: World, place: Place, word: str
+) -> None:
+    tools = world.tools()
+    tell(tools, place, SECOND, {"event": word})
+    with tools.db.transaction(place.tenant_id) as link:
+        store.mark_deleted(link, place.tenant_id, place.waba_id, "order_ready", "en_US", now=ASKED)
+    assert row(place)["status"] == "DELETED"
+
+
+def test_a_sync_that_began_earlier_leaves_no_mark_over_a_later_one(
+    world: World, place: Place
+) -> None:
+    later = ASKED + timedelta(seconds=1)
+    with world.tools().db.transaction(place.tenant_id) as link:
+        for began_at in (later, ASKED):
+            store.leave_sync(
+                link, place.tenant_id, place.waba_id, began_at=began_at, after=f"{began_at}"
+            )
+        found = [
+            store.find_left_sync(link, place.tenant_id, place.waba_id, began_at=began_at)
+            for began_at in (ASKED, later)
+        ]
+    assert found == [None, f"{later}"]
 
 
 def keep_of(tools: Tools, place: Place, nodes: list[Json]) -> None:

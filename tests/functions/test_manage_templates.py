@@ -134,6 +134,18 @@ def test_a_template_that_meta_does_not_show_again_is_kept_and_fetched_later(desk
     )
 
 
+def test_another_template_than_was_asked_about_does_not_become_it(desk: Desk) -> None:
+    other = {"id": "78", "name": "other", "language": "en_US", "status": "APPROVED"}
+    answers = {
+        "POST": httpx.Response(200, json={"id": "77", "status": "PENDING"}),
+        "GET": httpx.Response(200, json=other),
+    }
+    desk.use(transport=httpx.MockTransport(lambda request: answers[request.method]))
+    made = submitted(desk)
+    assert (made["template_id"], made["name"], made["status"]) == ("77", "table_kept", "PENDING")
+    assert column(desk.place.rows("whatsapp_templates"), "name") == ["table_kept"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
