@@ -97,6 +97,14 @@ BODIES: dict[str, Any] = {
     "POST /v1/subscriptions": {"url": "https://127.0.0.1/hook", "kinds": ["message"]},
     "PATCH /v1/subscriptions/{id}": {"kinds": ["status"]},
 }
+#: What a tenant is answered that names another's contact or number, or makes one of its own.
+FOREIGN = {
+    "POST /v1/consents": 404,
+    "POST /v1/verifications": 404,
+    "POST /v1/subscriptions": 201,
+}
+#: The same for the one member of a batch.
+RESULTS = {"PUT /v1/catalog/products": 200, "POST /v1/consents/batch": 404}
 #: Bytes of a body, where they are not LIMIT.
 LIMITS = {
     "POST /v1/flows": 10 * 1024 * 1024 + 65_536,
@@ -198,7 +206,14 @@ def fill(desk: Desk) -> dict[str, str]:
         (desk.place.tenant_id, desk.place.waba_id),
     )
     (template,) = desk.place.rows("whatsapp_templates")
+    desk.world.everything.execute(
+        "insert into messaging.phone_verifications (tenant_id, id, contact_id, account_id, phone,"
+        " status, expires_at) values (%s, %s, %s, %s, '4915550000001', 'unsent',"
+        " clock_timestamp() + interval '1 minute')",
+        (desk.place.tenant_id, message["id"], message["contact_id"], message["account_id"]),
+    )
     return {
+        "verifications": str(message["id"]),
         "templates": str(template["id"]),
         "flows": "66",
         "numbers": desk.place.phone_number_id,
@@ -221,12 +236,13 @@ def rows_of(desk: Desk) -> dict[str, Any]:
     """Return every row of the desk's tenant that a route could show or change."""
     tables = ("contacts", "whatsapp_conversations", "whatsapp_messages", "media")
     others = ("webhook_dead_letters", "scheduled_jobs", "consents", "whatsapp_account_events")
-    subscriptions = ("event_subscriptions", "event_deliveries", "tracked_links", "call_logs")
+    subscriptions = ("event_subscriptions", "event_deliveries", "call_logs")
+    codes = ("tracked_links", "phone_verifications")
     templates = ("whatsapp_templates",)
     flows = ("flow_sessions", "whatsapp_accounts")
     return {
         table: sorted(desk.place.rows(table), key=lambda row: str(row["id"]))
-        for table in (*tables, *others, *subscriptions, *flows, *templates)
+        for table in (*tables, *others, *subscriptions, *codes, *flows, *templates)
     }
 
 
@@ -297,14 +313,10 @@ def test_a_second_tenant_sees_and_changes_nothing(desk: Desk) -> None:
             assert status in {400, 404}, (route, document)
         elif route in ASKED:  # another's business account or number, nothing named
             assert status in {400, 404, 422}, (route, document)
-        elif route == "PUT /v1/catalog/products":  # one of its own
-            assert [one["status_code"] for one in document["results"]] == [200], document
-        elif route == "POST /v1/consents":  # of a contact that is not this tenant's
-            assert status == 404, document
-        elif route == "POST /v1/consents/batch":
-            assert [one["status_code"] for one in document["results"]] == [404], document
-        elif route == "POST /v1/subscriptions":  # one of its own
-            assert status == 201, document
+        elif route in RESULTS:
+            assert [one["status_code"] for one in document["results"]] == [RESULTS[route]], document
+        elif route in FOREIGN:
+            assert status == FOREIGN[route], document
         else:
             assert status == 202, (route, document)
     after = rows_of(desk)

@@ -289,7 +289,8 @@ def test_the_webhook_can_open_no_access_token_and_knows_no_graph(stack: Resource
     ("function", "purposes"),
     [
         ("SendMessageFunction", {"access_token"}),
-        ("ManageFunction", {"access_token"}),
+        # It checks codes, by the keys of their digests.
+        ("ManageFunction", {"access_token", "verification_key"}),
         # It also signs what subscribers are told.
         ("ProcessJobsFunction", {"access_token", "subscription_secret"}),
     ],
@@ -305,8 +306,8 @@ def test_senders_open_access_tokens_and_know_no_app_secret(
     ("function", "purposes"),
     [
         ("MigrateFunction", {"access_token", "app_secret", "verify_token"}),
-        # What it seals it cannot open: process_jobs signs.
-        ("ManageFunction", {"subscription_secret", "verify_token"}),
+        # It cannot open what others sign with, only the keys of codes that it checks itself.
+        ("ManageFunction", {"subscription_secret", "verify_token", "verification_key"}),
         ("WebhookFunction", set()),
         ("SendMessageFunction", set()),
         ("ProcessJobsFunction", set()),
