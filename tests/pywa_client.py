@@ -97,8 +97,8 @@ def pywa(meta: Simulator) -> Iterator[Pywa]:
             verify_token=VERIFY_TOKEN,
             session=session,
         )
-        # pywa sets the address of Meta on the session it is given.
-        session.base_url = f"{meta.url}/v23.0"
+        # pywa sets the address of Meta, with its own version, on the session it is given.
+        session.base_url = f"{meta.url}{session.base_url.path}"
         made = Pywa(client, meta)
         session.event_hooks["request"].append(made.sent.append)
         for handler in _HANDLERS:

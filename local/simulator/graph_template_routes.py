@@ -78,7 +78,8 @@ class GraphTemplates:
             self._shelf.set_components(template, body["components"])
         self._shelf.put(template)
         self._exchange.review(template)
-        return JSONResponse({"success": True})
+        edited = {"id": template.id, "name": template.name, "category": template.category}
+        return JSONResponse({"success": True, **edited})
 
     def _check_editable(self, template: Template, body: Json) -> None:
         if template.status not in _EDITABLE:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from local.simulator.graph_errors import GraphRefusal
 from local.simulator.graph_shapes import (
     Json,
+    address_of,
     distinct,
     file_of,
     invalid,
@@ -23,7 +24,15 @@ from local.simulator.graph_shapes import (
     unacceptable,
 )
 
-COMPONENTS = ("body", "button", "carousel", "header", "limited_time_offer", "order_status")
+COMPONENTS = (
+    "body",
+    "button",
+    "carousel",
+    "header",
+    "limited_time_offer",
+    "order_status",
+    "tap_target_configuration",
+)
 SUB_TYPES = (
     "booking_confirmation",
     "catalog",
@@ -59,6 +68,8 @@ BUTTONS: dict[str, tuple[str | None, str]] = {
     "spm": (None, "Spm"),
 }
 _NEEDED = ("otp", "copy_code", "mpm", "order_details")
+#: May be named without a parameter: the catalogue's first product is its picture then.
+_MAY_BE_BARE = ("catalog",)
 _LONGEST_BODY = 1_024
 _VARIABLE = re.compile(r"\{\{([^{}]+)\}\}")
 
@@ -126,6 +137,10 @@ def _parameter(one: Json, place: str) -> None:
             number_of(offer, "expiration_time_ms", f"{place}['{kind}']", 0, 10**15)
         case "location" | "product" | "action" | "order_status":
             object_of(one, kind, place)
+        case "tap_target_configuration":
+            (target,) = list_of(one, kind, place, 1)
+            text_of(target, "title", 1024, path=f"{place}['{kind}']")
+            address_of(target, "url", f"{place}['{kind}']")
         case "ttl_minutes":
             number_of(one, kind, place, 1, 43_200)
         case _:
@@ -231,7 +246,7 @@ def _buttons(card: str, stored: list[Json], sent: list[Json]) -> None:
         elif is_fixed:
             told = f"{where} of type {name} does not require parameters"
             raise GraphRefusal(132018, details=told)
-        elif not component_of.get("parameters"):
+        elif not component_of.get("parameters") and kind not in _MAY_BE_BARE:
             raise GraphRefusal(131008, details=f"{where} of type {name} requires a parameter")
 
 

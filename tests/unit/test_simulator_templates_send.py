@@ -76,6 +76,12 @@ def refused(meta: Simulator, message: Json) -> tuple[int, int, str]:
     return answer.status_code, error["code"], error.get("error_data", {}).get("details", "")
 
 
+def tap(*targets: Json) -> Json:
+    """Where a tap on the message leads, in place of a button's own address."""
+    word = "tap_target_configuration"
+    return {"type": word, "parameters": [{"type": word, word: [*targets]}]}
+
+
 def as_sent(name: str, *components: Any) -> Json:
     """Return a message with the template of another and components of its own."""
     told = stored(name)
@@ -229,6 +235,9 @@ def test_a_named_template_wants_its_own_names(meta: Simulator) -> None:
         ([carousel(card(0), card(0))], 131009, "every card_index must be used once"),
         ([carousel(*[card(n) for n in (0, 10)])], 131009, "must be from 0 to 9"),
         ([offer(-1)], 131009, "expiration_time_ms"),
+        ([tap({"title": "Shop", "url": "shop"})], 131009, "is not a valid http or https address"),
+        ([tap({"url": "https://a.example"})], 131008, "['title']"),
+        ([tap()], 131009, "must hold 1 to 1 items"),
     ],
 )
 def test_shapes_are_checked_where_nobody_knows_the_template(
