@@ -77,6 +77,7 @@ def value_of(kind: str) -> Any:
         "bigint": 1,
         "numeric": 1,
         "timestamp with time zone": "now",
+        "timestamp with time zone[]": "{now}",
         "text[]": [],
     }
     return makers[kind]

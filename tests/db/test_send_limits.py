@@ -466,7 +466,7 @@ class SlowMeta(httpx.BaseTransport):
 
 
 def waits(world: World, small: Place, big: Place, load: int) -> list[float]:
-    """Return the seconds that each of the small tenant's sends took beside `load` of the other's."""
+    """Return the seconds of each of the small tenant's sends beside `load` of the other's."""
     tools = world.tools(transport=SlowMeta())
     worker = world.tools(transport=SlowMeta())
     done = threading.Event()

@@ -22,7 +22,7 @@ def test_a_paused_one_is_held_until_it_is_released() -> None:
     assert due_at(Deferred(finding.reason, "", finding.until, {})) == "infinity"
 
 
-@pytest.mark.parametrize("status", ["REJECTED", "DISABLED", "DELETED", "PENDING"])
+@pytest.mark.parametrize("status", ["REJECTED", "DISABLED", "DELETED", "PENDING", "UNAVAILABLE"])
 def test_what_meta_does_not_send_is_denied_with_its_word(status: str) -> None:
     finding = KIND.ask(facts(template_status=status))
     assert isinstance(finding, Deny)

@@ -264,6 +264,7 @@ def test_routes_are_those_of_the_interface(source: dict[str, Any]) -> None:
         ("GET", "/l/{token}"): "WebhookFunction",
         ("HEAD", "/l/{token}"): "WebhookFunction",
         ("POST", "/v1/messages"): "SendMessageFunction",
+        ("POST", "/v1/messages/batch"): "SendMessageFunction",
         ("GET", "/v1/messages/{id}"): "SendMessageFunction",
     } | {tuple(route.split(" ")): "ManageFunction" for route in managed()}
 
@@ -272,6 +273,7 @@ def test_iam_routes_are_a_choice_and_always_ask_for_a_signature(stack: Resources
     routes = of_type(stack, "AWS::ApiGatewayV2::Route")
     assert {r["Properties"]["RouteKey"] for r in routes.values()} == {
         "POST /iam/v1/messages",
+        "POST /iam/v1/messages/batch",
         "GET /iam/v1/messages/{id}",
     } | {route.replace(" /", " /iam/") for route in managed()}
     for route in routes.values():

@@ -17,6 +17,8 @@ _NEVER = frozenset(
         "LIMIT_EXCEEDED",
         "PENDING",
         "IN_APPEAL",
+        # Ours, after Meta said that it has none of that name and language (132001).
+        "UNAVAILABLE",
     }
 )
 
