@@ -149,7 +149,10 @@ class Graph:
         owner = self._exchange.config.number(media.phone_number_id) if media else None
         if media is None or owner is None or owner.waba_id not in allowed:
             raise unknown_object(request.method.lower(), request.path_params["node"])
-        return media
+        # Who names a number asks for that number's files only.
+        if request.query_params.get("phone_number_id") in (None, media.phone_number_id):
+            return media
+        raise unknown_object(request.method.lower(), media.id)
 
     # Messages
 
@@ -247,9 +250,6 @@ class Graph:
             account |= {"currency": "USD", "timezone_id": "1"}
             return JSONResponse(select_of_account(request, account))
         media = self._media(request)
-        asked = request.query_params.get("phone_number_id")
-        if asked is not None and asked != media.phone_number_id:
-            raise unknown_object("get", media.id)
         expires = int(time.time()) + MEDIA_URL_SECONDS
         return JSONResponse(
             {
