@@ -234,8 +234,8 @@ OPERATIONS: dict[str, Operation] = {
         "List tracked links with their taps, the newest first", "Link[]", links.LinkFilter
     ),
     "POST /v1/media": Operation(
-        "Upload a file to Meta, once: with `from` in the address the body is the file (4.5 MB at most),"
-        " without it JSON with the file's link (100 MB at most)",
+        "Upload a file to Meta, once: with `from` in the address the body is the file"
+        " (4.5 MB at most), without it JSON with the file's link (100 MB at most)",
         "UploadedFile",
         uploads.UploadWanted,
         uploads.LinkUpload,

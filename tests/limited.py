@@ -7,17 +7,29 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
 
 from local.simulator.limits import Limits
 from switchboard import outbox
+from switchboard.jobs._kind import JobKind
 from switchboard.kernel.clock import uuid7
 from switchboard.outbox import Origin, Outgoing
 from switchboard.tools import Tools
 from switchboard.worker import drain
 from tests.sending import Place
+
+
+class NoJobs:
+    """A worker's kinds of jobs: none, it only sends."""
+
+    def __getitem__(self, name: str, /) -> JobKind[Any]:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[JobKind[Any]]:
+        return iter(())
 
 
 class Simulated:
@@ -140,7 +152,7 @@ def work(tools: Tools, *, seconds: float) -> None:
     while tools.clock.monotonic() < end:
         began = tools.clock.monotonic()
         # A function has a minute, and starts no request in the last 18 s of it.
-        summary = drain(tools, min(began + 60, end + 18), kinds={})
+        summary = drain(tools, min(began + 60, end + 18), kinds=NoJobs())
         left = min(end, began + 60) - tools.clock.monotonic()
         if summary.stopped == "idle" and left > 0:
             tools.clock.sleep(left)

@@ -19,7 +19,7 @@ from switchboard.outbox import Outgoing
 from switchboard.tools import Tools
 from switchboard.worker import drain
 from tests.databases import ClonedDatabase
-from tests.limited import CountingMeta, Simulated, busiest, people, put, quiet, work
+from tests.limited import CountingMeta, NoJobs, Simulated, busiest, people, put, quiet, work
 from tests.sending import Place, World, poll
 
 
@@ -473,7 +473,7 @@ def waits(world: World, small: Place, big: Place, load: int) -> list[float]:
 
     def run() -> None:
         while not done.is_set():
-            drain(worker, worker.clock.monotonic() + 60, kinds={})
+            drain(worker, worker.clock.monotonic() + 60, kinds=NoJobs())
 
     phones = people(small, 60, first=load)
     if load:

@@ -44,7 +44,7 @@ class Scene:
         """Change the contact's row."""
         for name, value in columns.items():
             self.place.everything.execute(
-                f"update messaging.contacts set {name} = %s where id = %s",  # type: ignore[arg-type]
+                f"update messaging.contacts set {name} = %s where id = %s",
                 (value, person.contact_id),
             )
 
@@ -53,7 +53,7 @@ class Scene:
         names = ", ".join(columns)
         marks = ", ".join(["%s"] * len(columns))
         self.place.everything.execute(
-            f"insert into messaging.notification_preferences (tenant_id, contact_id, {names})"  # type: ignore[arg-type]
+            f"insert into messaging.notification_preferences (tenant_id, contact_id, {names})"
             f" values (%s, %s, {marks})",
             (self.place.tenant_id, self.person.contact_id, *columns.values()),
         )

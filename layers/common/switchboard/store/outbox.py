@@ -132,14 +132,14 @@ def ask(connection: Connection, tenant_id: UUID, items: str, now: datetime | Non
     asked = [Asked(*row) for row in rows]
     # A template's components come once, with the first message that names it.
     told = {
-        one.template["id"]: one.template for one in asked if "components" in (one.template or ())
+        one.template["id"]: one.template
+        for one in asked
+        if one.template is not None and "components" in one.template
     }
-    return [one if one.template is None else _with(one, told) for one in asked]
-
-
-def _with(asked: Asked, told: dict[str, dict[str, Any]]) -> Asked:
-    assert asked.template is not None
-    return replace(asked, template=told[asked.template["id"]])
+    return [
+        one if one.template is None else replace(one, template=told[one.template["id"]])
+        for one in asked
+    ]
 
 
 def reserve(
