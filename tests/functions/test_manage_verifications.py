@@ -459,7 +459,7 @@ def test_a_crash_after_the_send_leaves_the_code_to_the_job(
     codes: Codes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(verifications.store, "hide_code", lambda *_, **__: 1 / 0)
+        broken.setattr("switchboard.store.verifications.hide_code", lambda *_, **__: 1 / 0)
         assert codes.call(START, body=codes.body())[0] == 500
     (row,) = codes.desk.place.rows("phone_verifications")
     assert codes.code in codes.everywhere()
