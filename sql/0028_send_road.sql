@@ -6,6 +6,8 @@ alter table messaging.send_attempts
     add column held_by text check (held_by in ('pair', 'throughput', 'portfolio')),
     -- The stored template, where there is one: what it holds back waits until Meta approves it again.
     add column template_id uuid;
+-- The table is small: what waits, and nothing else.
+-- squawk-ignore require-concurrent-index-creation
 create index send_attempts_template on messaging.send_attempts (tenant_id, template_id)
     where due_at = 'infinity';
 
@@ -729,10 +731,9 @@ exception when unique_violation then
 end
 $$;
 
-drop function messaging.load_sends(uuid, uuid, uuid[], timestamptz);
-
--- What a leased attempt needs to be asked about and sent.
-create function messaging.load_sends(
+-- What a leased attempt needs to be asked about and sent. (load_sends of sql/0006 serves a release that
+-- is rolled back to.)
+create function messaging.load_attempts(
     p_tenant uuid, p_token uuid, p_messages uuid[], p_now timestamptz default null
 )
     returns table (message_id uuid, attempt smallint, account_id uuid, contact_id uuid, kind text,

@@ -78,7 +78,7 @@ class Fate(StrEnum):
 class Mending(StrEnum):
     """What ends a pause before its time, besides a person: the first word of the pause's reason."""
 
-    TOKEN = "token"
+    TOKEN = "token"  # nosec B105
     """A new access token of the number."""
     POLICY = "policy"
     """Meta's reinstatement of the account."""

@@ -1,9 +1,16 @@
 -- name: ask
--- Every call is one function: functions survive a transaction pooler without prepared statements.
-select * from messaging.ask_sends(%(tenant)s, %(items)s::jsonb, %(now)s)
+-- Every call is one function: functions survive a transaction pooler without prepared statements. Columns
+-- by name: a newer schema may tell more.
+select n, tenant_active, tenant_stopped, account_id, phone_number_id, number_active, number_status,
+    number_stopped, access_token, contact_id, is_blocked, conversation_id, window_expires_at,
+    known_phone, known_user_id, key_sha256, key_answer, key_lease_until, key_message_id, at,
+    paused_until, paused_reason, last_inbound_at, opted_out_at, pair_free_at, sendable_at, template,
+    person, portfolio
+from messaging.ask_sends(%(tenant)s, %(items)s::jsonb, %(now)s)
 
 -- name: reserve
-select * from messaging.reserve_sends(%(tenant)s, %(token)s, %(items)s::jsonb,
+select n, reserved, contact_id, conversation_id, leased, status, decision
+from messaging.reserve_sends(%(tenant)s, %(token)s, %(items)s::jsonb,
     make_interval(secs => %(lease_s)s), %(now)s)
 
 -- name: lease
@@ -18,10 +25,16 @@ select tenant_id, message_id from messaging.claim_sends(%(token)s, %(limit)s,
 select messaging.next_sends(%(within_s)s, %(now)s)
 
 -- name: load
-select * from messaging.load_sends(%(tenant)s, %(token)s, %(messages)s, %(now)s)
+select message_id, attempt, account_id, contact_id, kind, recipient, recipient_kind, tries,
+    expires_at, message_type, content, context, metadata, phone_number_id, tenant_active,
+    tenant_stopped, number_active, number_status, number_stopped, access_token, is_blocked,
+    window_expires_at, at, paused_until, paused_reason, last_inbound_at, opted_out_at,
+    confirms_consent, template, person, notification_category, urgent
+from messaging.load_attempts(%(tenant)s, %(token)s, %(messages)s, %(now)s)
 
 -- name: advance
-select * from messaging.advance_sends(%(tenant)s, %(token)s, %(settle)s::jsonb, %(intent)s::jsonb,
+select message_id, step, status, wa_message_id, decision
+from messaging.advance_sends(%(tenant)s, %(token)s, %(settle)s::jsonb, %(intent)s::jsonb,
     %(release)s, make_interval(secs => %(lease_s)s), %(now)s)
 
 -- name: sweep
