@@ -1,306 +1,331 @@
-"""One history: a message on its way, a fault, a crash at one boundary, webhooks in some order.
+"""One history: messages on their way, a fault, a disturbance at a boundary, webhooks in some order.
 
-Boundaries are where a process can die between two things that stay: before and after each commit,
-before and after each request. A crash is a BaseException, so nothing in the road can catch it; the
-process's connection dies with it. Then other workers come, time passes, and the ledger is read.
+Then other workers come, time passes, people mend what needs them, and the ledger is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from switchboard import outbox
-from switchboard.kernel.db import Database
 from switchboard.outbox import Answer, Outgoing
-from switchboard.store import outbox as store
+from switchboard.store import tenants
 from switchboard.tools import Tools
-from tests.crash.meta import TAKEN, Fault, Meta, Taken
-from tests.databases import ClonedDatabase
-from tests.sending import Person, Place, deliver, make_tools, status_body
-
-#: The store's functions that commit.
-COMMITS = ("ask", "reserve", "lease", "claim", "load", "advance", "sweep", "recover")
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-class Road(StrEnum):
-    """Who sends: a caller with an idempotency key, or a worker what a job has queued."""
-
-    CALLER = "caller"
-    WORKER = "worker"
-
-
-class Webhooks(StrEnum):
-    """When the statuses of a message that Meta took arrive."""
-
-    BEFORE = "before"
-    AFTER = "after"
-    LOST = "lost"
-    TWICE = "twice"
-    REVERSED = "reversed"
-    LATE = "late"
-
-
-#: Boundaries of an undisturbed run, in order (ask, reserve, request, settle; or claim, load,
-#: intent, request, settle), each before and after.
-POINTS = {Road.CALLER: 8, Road.WORKER: 10}
+from tests.crash.cases import Case, Road, Then
+from tests.crash.meta import Fault, Meta, Taken
+from tests.crash.processes import Boundaries, Crash, Processes, in_turn, watched
+from tests.crash.webhooks import ORDERS, PAUSING_ORDERS, Moment, Word, status
+from tests.sending import Person, Place, deliver
 
 
 @dataclass
-class Boundaries:
-    """Counts boundaries and crashes at the wanted one (None: never)."""
+class Sent:
+    """What became of one message: its rows, and what Meta knows of it."""
 
-    crash_at: int | None = None
-    passed: int = 0
-    names: list[str] = field(default_factory=list)
-
-    def reach(self, name: str) -> None:
-        """Come to a boundary."""
-        self.names.append(name)
-        self.passed += 1
-        if self.crash_at == self.passed:
-            raise Crash(name)
-
-    @contextmanager
-    def around(self, name: str) -> Iterator[None]:
-        """Have one boundary before and one after."""
-        self.reach(f"before {name}")
-        yield
-        self.reach(f"after {name}")
-
-
-@contextmanager
-def watched(boundaries: Boundaries, tools: Tools) -> Iterator[None]:
-    """Let every commit and request of one process pass `boundaries`."""
-    kept = {name: getattr(store, name) for name in COMMITS}
-    send = tools.graph.send
-
-    def guarded(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with boundaries.around(name):
-                return run(*args, **kwargs)
-
-        return call
-
-    for name, run in kept.items():
-        setattr(store, name, guarded(name, run))
-    tools.graph.send = guarded("request", send)  # type: ignore[method-assign]
-    try:
-        yield
-    except Crash:
-        # What was open on its connection is gone with it.
-        tools.db.drop()
-    finally:
-        for name, run in kept.items():
-            setattr(store, name, run)
+    rows: list[dict[str, Any]]
+    attempts_left: int
+    logs: list[tuple[int, str]]
+    asked: list[str]
+    taken: list[Taken]
+    answers: list[Answer]
+    told: dict[str, list[Word]]
 
 
 @dataclass
 class Ledger:
-    """What a history came to."""
+    """What a history came to. `trace`: the boundaries up to the disturbance."""
 
-    status: str
-    taken: int
-    asked: int
-    attempts_left: int
-    logs: list[tuple[int, str]]
-    messages: int
-    answer: Answer | None
-    error: tuple[Any, ...] = (None, None, None)
+    sent: list[Sent]
+    trace: list[str]
+    order: list[int]
+    #: The second in which it began.
+    began: int
 
-
-class Processes:
-    """The connections of the processes: the sender's dies with it, the others live on."""
-
-    def __init__(self, database: ClonedDatabase) -> None:
-        self.sender = Database(database.app_url)
-        self.worker = Database(database.app_url)
-        self.intake = Database(database.app_url)
-
-    def close(self) -> None:
-        """Close them all."""
-        for connection in (self.sender, self.worker, self.intake):
-            connection.drop()
+    def brief(self) -> str:
+        """Return what somebody wants to see of it who looks for the fault."""
+        parts = [
+            f"{[(row['status'], row['error_code']) for row in sent.rows]} logs {sent.logs}"
+            f" asked {len(sent.asked)} taken {len(sent.taken)}"
+            f" answered {[answer.status for answer in sent.answers]}"
+            for sent in self.sent
+        ]
+        return f"{parts}, order {self.order}, {self.trace}"
 
 
 class History:
     """Runs one history in a place of its own."""
 
-    def __init__(
-        self,
-        processes: Processes,
-        place: Place,
-        *,
-        road: Road,
-        fault: Fault,
-        webhooks: Webhooks,
-        crash_at: int | None,
-        witness: bool = False,
-    ) -> None:
-        """`witness`: a later message of the number gets its statuses, so webhooks do arrive."""
+    def __init__(self, processes: Processes, place: Place, case: Case) -> None:
         self._processes = processes
         self._place = place
-        self._road = road
-        self._webhooks = webhooks
-        self.boundaries = Boundaries(crash_at)
-        self._meta = Meta(fault, on_taken=self._overtake)
-        self._intake = make_tools(processes.intake, place.time.clock())
-        self._person = place.person()
-        self._answer: Answer | None = None
-        self._witness = place.person() if witness else None
-        self._told: set[str] = set()
+        self.case = case
+        self.boundaries = Boundaries(case.point, self._disturb)
+        faults = [case.fault] if case.prior is None else [case.prior, case.fault]
+        self._meta = Meta(*faults, on_taken=self._overtake, now=self._second)
+        first = place.person()
+        batch = case.road is Road.BATCH
+        self._people = [first, place.person(), first] if batch else [first]
+        self._witness = place.person() if case.resend or case.prior else None
+        self._told: dict[str, list[Word]] = {}
+        self._orders_told: dict[str, int] = {}
+        self._began = self._second()
+        self._answers: list[list[Answer]] = [[] for _ in self._people]
+        processes.meet(place.time, self._meta)
 
     def run(self) -> Ledger:
-        """Send, crash, recover, and read what stands at the end."""
-        self._first_process()
-        if self._webhooks in {Webhooks.AFTER, Webhooks.TWICE, Webhooks.REVERSED}:
-            self._tell_all()
-        # A lease and a tick later another worker comes by; throttled ones are due again.
-        self._place.time.turn(seconds=40)
-        self._recover()
-        if self._road is Road.CALLER:
-            # The caller asks again with the same key, as callers do.
-            self._answer = outbox.send(
-                self._tools(self._processes.worker), self._place.tenant_id, self._item("key")
-            )
-        if self._webhooks not in {Webhooks.LOST, Webhooks.LATE}:
-            self._tell_all()
-        if self._witness is not None:
-            self._send_witness(self._witness)
-        # The settle time is over.
-        self._place.time.turn(minutes=20)
-        self._recover()
-        if self._webhooks is Webhooks.LATE:
-            self._tell_all()
-        self._place.time.turn(minutes=20)
-        self._recover()
-        if self._webhooks is not Webhooks.LOST:
-            self._tell_all()
+        """Send, be disturbed, recover, and read what stands at the end."""
+        self._place.set_number(resend_once=self.case.resend)
+        if self.case.road is Road.WORKER:
+            self._queue(self._processes.first)
+        # After the policy has allowed what is queued: the booking finds it.
+        self._prepare()
+        with in_turn():
+            self._first_process()
+            self._tell(Moment.CRASH)
+            # A lease and a tick later another worker comes by, and whoever asked asks again.
+            self._place.time.turn(seconds=40)
+            self._recover(self._processes.worker)
+            self._ask_again(self._processes.worker)
+            self._tell(Moment.RECOVERED)
+            if self._witness is not None:
+                self._send_witness()
+            self._mend()
+            # The settle time is over, then the longest pause.
+            for minutes in (20, 70, 20):
+                self._place.time.turn(minutes=minutes)
+                self._recover(self._processes.worker)
+                self._tell(Moment.LATE)
+            self._recover(self._processes.worker)
         return self._read()
 
-    def _first_process(self) -> None:
-        tools = self._tools(self._processes.sender)
-        if self._road is Road.WORKER:
-            with tools.db.transaction(self._place.tenant_id) as connection:
-                outbox.queue(tools, connection, self._place.tenant_id, [self._item(None)])
-        with watched(self.boundaries, tools):
-            if self._road is Road.CALLER:
-                self._answer = outbox.send(tools, self._place.tenant_id, self._item("key"))
-            else:
-                outbox.run_due(tools, tools.clock.monotonic() + 60)
+    # ------------------------------------------------------------------------ what happens
 
-    def _recover(self) -> None:
-        tools = self._tools(self._processes.worker)
+    def _first_process(self) -> None:
+        tools = self._processes.first
+        if self.case.road is Road.RESEND:
+            outbox.send(tools, self._place.tenant_id, self._item(0))
+            self._tell(Moment.CRASH)
+            self._place.time.turn(minutes=1)
+            self._send_witness()
+            self._place.time.turn(minutes=16)
+        with watched(self.boundaries, tools):
+            match self.case.road:
+                case Road.CALLER | Road.BATCH:
+                    self._call(tools)
+                case Road.WORKER:
+                    outbox.run_due(tools, tools.clock.monotonic() + 60)
+                case Road.QUEUE:
+                    self._queue(tools, self.boundaries)
+                case Road.RESEND:
+                    outbox.sweep(tools)
+                    outbox.run_due(tools, tools.clock.monotonic() + 60)
+
+    def _disturb(self) -> None:
+        if self.case.then is Then.CRASH:
+            raise Crash
+        if self.case.then is Then.SECOND_LATE:
+            self._place.time.turn(seconds=40)
+        self._recover(self._processes.second)
+        if self.case.road is not Road.QUEUE:
+            self._ask_again(self._processes.second)
+
+    def _call(self, tools: Tools) -> None:
+        items = [self._item(n) for n in range(len(self._people))]
+        answers = outbox.send_many(tools, self._place.tenant_id, items)
+        for n, answer in enumerate(answers):
+            self._answers[n].append(answer)
+
+    def _queue(self, tools: Tools, boundaries: Boundaries | None = None) -> None:
+        boundaries = boundaries or Boundaries()
+        with tools.db.transaction(self._place.tenant_id) as connection:
+            outbox.queue(tools, connection, self._place.tenant_id, [self._item(0)])
+            boundaries.reach("before commit")
+        boundaries.reach("after commit")
+
+    def _recover(self, tools: Tools) -> None:
         outbox.sweep(tools)
         outbox.run_due(tools, tools.clock.monotonic() + 60)
-        outbox.sweep(tools)
 
-    def _send_witness(self, person: Person) -> None:
-        meta = Meta()
-        tools = make_tools(self._processes.worker, self._place.time.clock(), transport=meta)
-        outbox.send(tools, self._place.tenant_id, self._item(None, person))
-        (taken,) = meta.taken
-        self._tell(taken)
+    def _ask_again(self, tools: Tools) -> None:
+        if self.case.road in {Road.CALLER, Road.BATCH}:
+            # With the same keys, as callers do.
+            self._call(tools)
+        elif self.case.road is Road.QUEUE and not self._place.rows(
+            "whatsapp_messages", direction="outbound", origin="api"
+        ):
+            # The job was not finished: it runs again.
+            self._queue(tools)
+            self._recover(tools)
 
-    def _tools(self, process: Database) -> Tools:
-        return make_tools(process, self._place.time.clock(), transport=self._meta)
+    def _send_witness(self) -> None:
+        """Send a later message of the number."""
+        assert self._witness is not None
+        meta = Meta(now=self._second)
+        self._processes.meet(self._place.time, meta)
+        item = self._outgoing(self._witness, "witness", None)
+        outbox.send(self._processes.worker, self._place.tenant_id, item)
+        for taken in meta.taken if self.case.watermark else ():
+            self._deliver(taken, [Word("sent")])
+        self._processes.meet(self._place.time, self._meta)
 
-    def _item(self, key: str | None, person: Person | None = None) -> Outgoing:
+    def _item(self, n: int) -> Outgoing:
+        keyed = self.case.road in {Road.CALLER, Road.BATCH}
+        return self._outgoing(self._people[n], f"hello {n}", f"key {n}" if keyed else None)
+
+    def _outgoing(self, person: Person, text: str, key: str | None) -> Outgoing:
         return Outgoing(
             phone_number_id=self._place.phone_number_id,
-            phone=(person or self._person).phone,
-            message={"type": "text", "text": {"body": "hello"}},
+            phone=person.phone,
+            message={"type": "text", "text": {"body": text}},
             key=key,
             sha256=b"\1" * 32 if key else b"",
         )
 
+    # ------------------------------------------------------------------------ what Meta tells
+
+    def _second(self) -> int:
+        return int(self._place.time.now.timestamp())
+
     def _overtake(self, taken: Taken) -> None:
-        if self._webhooks is Webhooks.BEFORE:
-            self._tell(taken)
+        self._orders_told[taken.wa_message_id] = 0
+        self._tell_of(taken, Moment.REQUEST)
 
-    def _tell_all(self) -> None:
+    def _tell(self, moment: Moment) -> None:
         for taken in self._meta.taken:
-            if taken.wa_message_id not in self._told:
-                self._tell(taken)
+            self._tell_of(taken, moment)
 
-    def _tell(self, taken: Taken) -> None:
-        """Deliver the statuses of a message that Meta took."""
-        self._told.add(taken.wa_message_id)
-        now = self._place.time.now
-        steps = [("sent", now), ("delivered", now), ("read", now)]
-        if self._webhooks is Webhooks.REVERSED:
-            steps.reverse()
+    def _tell_of(self, taken: Taken, until: Moment) -> None:
+        """Tell what of the order has not been told of this message by now."""
+        for moment, words in ORDERS[self.case.webhooks][self._orders_told[taken.wa_message_id] :]:
+            if moment > until:
+                return
+            self._orders_told[taken.wa_message_id] += 1
+            self._deliver(taken, words)
+            self._told.setdefault(taken.wa_message_id, []).extend(words)
+
+    def _deliver(self, taken: Taken, words: Sequence[Word]) -> None:
         # Each status is a delivery of its own, as Meta does it.
-        bodies = [
-            status_body(self._place, taken.wa_message_id, taken.callback_data, step)
-            for step in steps
-        ]
-        if self._webhooks is Webhooks.TWICE:
-            bodies *= 2
-        for body in bodies:
-            deliver(self._intake, body)
+        for word in words:
+            value = {
+                "messaging_product": "whatsapp",
+                "metadata": {
+                    "phone_number_id": self._place.phone_number_id,
+                    "display_phone_number": "1",
+                },
+                "statuses": [status(word, taken.wa_message_id, taken.callback_data, taken.at)],
+            }
+            change = {"field": "messages", "value": value}
+            body = {
+                "object": "whatsapp_business_account",
+                "entry": [{"id": self._place.waba_id, "changes": [change]}],
+            }
+            deliver(self._processes.intake, json.dumps(body).encode())
 
-    def _read(self) -> Ledger:
-        messages = self._place.rows("whatsapp_messages", contact_id=self._person.contact_id)
-        ids = [message["id"] for message in messages]
-        logs = [log for id_ in ids for log in self._place.rows("delivery_logs", message_id=id_)]
-        return Ledger(
-            status=str(messages[0]["status"]) if messages else "none",
-            taken=len(self._meta.taken),
-            asked=len(self._meta.asked),
-            attempts_left=len(
-                self._place.rows("send_attempts", contact_id=self._person.contact_id)
-            ),
-            logs=sorted((log["attempt"], log["status"]) for log in logs),
-            messages=len(messages),
-            answer=self._answer,
-            error=tuple(
-                messages[0][name] if messages else None
-                for name in ("error_code", "error_message", "errors")
-            ),
+    # ------------------------------------------------------------------------ what is in the way
+
+    def _prepare(self) -> None:
+        now = self._place.time.now
+        match self.case.fault:
+            case Fault.PAIR_FULL:
+                self._fill_pair(self._people[0])
+            case Fault.BUCKET_EMPTY:
+                self._place.everything.execute(
+                    "insert into messaging.send_limits (tenant_id, account_id, paid_until)"
+                    " values (%s, %s, %s)",
+                    (self._place.tenant_id, self._place.account_id, now + timedelta(seconds=5)),
+                )
+            case Fault.NUMBER_PAUSED:
+                self._place.set_number(
+                    sends_paused_until=now + timedelta(seconds=30), sends_paused_reason="a test"
+                )
+
+    def _fill_pair(self, person: Person) -> None:
+        self._place.everything.execute(
+            "insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id,"
+            " contact_id, direction, origin, message_type, content, status, status_rank,"
+            " occurred_at, accepted_at)"
+            " select %(t)s, messaging.new_id(%(at)s), %(a)s, %(v)s, %(c)s, 'outbound', 'chatbot',"
+            " 'text', '{}', 'delivered', messaging.status_rank('delivered'), %(at)s, %(at)s"
+            " from generate_series(1, 44)",
+            {
+                "t": self._place.tenant_id,
+                "a": self._place.account_id,
+                "v": person.conversation_id,
+                "c": person.contact_id,
+                "at": self._place.time.now - timedelta(seconds=10),
+            },
+        )
+        self._place.everything.execute(
+            "update messaging.whatsapp_conversations set message_count = 44 where id = %s",
+            (person.conversation_id,),
         )
 
+    def _mend(self) -> None:
+        """Do what only people can."""
+        now = self._place.time.now
+        if self.case.fault is Fault.TOKEN_DEAD:
+            self._update_token(b"another-token")
+        elif self.case.fault is Fault.UNPAID or self.case.webhooks in PAUSING_ORDERS:
+            with self._processes.worker.db.transaction(self._place.tenant_id) as connection:
+                tenants.resume_business_account(
+                    connection,
+                    tenant_id=self._place.tenant_id,
+                    waba_id=self._place.waba_id,
+                    now=now,
+                )
 
-#: Where a message that Meta took may end, by whether anybody told us.
-_TOLD = frozenset({"read"})
-_UNTOLD = frozenset({"accepted", "undetermined"})
+    def _update_token(self, token: bytes) -> None:
+        tools = self._processes.worker
+        with tools.db.transaction(self._place.tenant_id) as connection:
+            tenants.update_number(
+                connection,
+                tenant_id=self._place.tenant_id,
+                number_id=self._place.account_id,
+                access_token_sealed=token,
+                display_name=None,
+                token_expires_at=None,
+                auto_mark_read=None,
+                acknowledging_reaction=None,
+                confirm_consents=None,
+                resend_once=None,
+            )
 
+    # ------------------------------------------------------------------------ what stands there
 
-def check(ledger: Ledger, fault: Fault, webhooks: Webhooks, *, most: int = 1) -> None:
-    """Assert what must hold of every history (reliability 2.3, in design.md's states)."""
-    assert ledger.messages == 1, "one logical message is one row"
-    assert ledger.taken <= most, "two messages on a phone"
-    assert ledger.attempts_left == 0, "stuck"
-    assert ledger.status not in {"pending", "sending", "unconfirmed"}, "not settled"
-    if ledger.taken:
-        assert ledger.status in (_UNTOLD if webhooks is Webhooks.LOST else _TOLD), "a wrong end"
-    elif fault is Fault.REFUSED:
-        assert ledger.status in {"failed", "undetermined"}
-    else:
-        assert ledger.status == "undetermined", "lost in silence"
-    if ledger.status in _TOLD | {"accepted"}:
-        assert ledger.error == (None, None, None), "what passed is still its error"
-    assert ledger.logs, "an attempt ended without a log"
-    attempts = [attempt for attempt, _ in ledger.logs]
-    assert len(attempts) == len(set(attempts)), "an attempt is logged twice"
-    if ledger.answer is not None and ledger.answer.status == 200:
-        assert ledger.taken == 1, "a caller was told that Meta has it"
-
-
-__all__ = [
-    "POINTS",
-    "TAKEN",
-    "History",
-    "Ledger",
-    "Person",
-    "Road",
-    "Webhooks",
-    "check",
-]
+    def _read(self) -> Ledger:
+        messages = self._place.rows("whatsapp_messages", direction="outbound", origin="api")
+        logs = self._place.rows("delivery_logs")
+        attempts = self._place.rows("send_attempts")
+        sent = []
+        for n in range(len(self._people)):
+            text = f"hello {n}"
+            rows = [row for row in messages if row["content"].get("body") == text]
+            ids = {row["id"] for row in rows}
+            taken = [one for one in self._meta.taken if one.body["text"]["body"] == text]
+            sent.append(
+                Sent(
+                    rows=rows,
+                    attempts_left=sum(row["message_id"] in ids for row in attempts),
+                    logs=sorted(
+                        (log["attempt"], log["status"]) for log in logs if log["message_id"] in ids
+                    ),
+                    asked=[
+                        body["biz_opaque_callback_data"]
+                        for body in self._meta.asked
+                        if body["text"]["body"] == text
+                    ],
+                    taken=taken,
+                    answers=self._answers[n],
+                    told={
+                        one.wa_message_id: self._told.get(one.wa_message_id, []) for one in taken
+                    },
+                )
+            )
+        # A witness that had to wait is no part of it.
+        texts = [one.body["text"]["body"] for one in self._meta.taken]
+        numbers = [int(text.split()[1]) for text in texts if text.startswith("hello")]
+        return Ledger(sent, self.boundaries.trace, numbers, self._began)

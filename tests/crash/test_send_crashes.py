@@ -6,22 +6,24 @@ message on the phone and none lost in silence.
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
-from collections import Counter
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
+from local.postgres import PostgresServer
 from switchboard.kernel.log import log
-from tests.crash.history import POINTS, History, Processes, Road, Webhooks, check
+from tests.crash.cases import POINTS, Case, Road
+from tests.crash.history import History
 from tests.crash.meta import Fault
-from tests.databases import ClonedDatabase
+from tests.crash.processes import Processes
+from tests.crash.product import Counts, default_cases, resend_cases, run, run_in_processes, sample
+from tests.crash.webhooks import SILENT_ORDERS, Webhooks
+from tests.databases import ClonedDatabase, cloned
 from tests.sending import Place, Time, connect
-
-Case = tuple[Road, int | None, Fault, Webhooks]
 
 
 @pytest.fixture(autouse=True)
@@ -32,108 +34,77 @@ def quiet() -> Iterator[None]:
     log.set_level("INFO")
 
 
-def cases() -> list[Case]:
-    """Return the whole product."""
-    return [
-        (road, point, fault, webhooks)
-        for road in Road
-        for point in [None, *range(1, POINTS[road] + 1)]
-        for fault, webhooks in itertools.product(Fault, Webhooks)
-    ]
-
-
-def sweep(database: ClonedDatabase, chosen: list[Case], *, resend: bool = False) -> Counter[str]:
-    """Run `chosen` and return how they ended; raises AssertionError naming the history.
-
-    With `resend` the number sends once more what nobody told the end of, and may then double what
-    Meta took in silence; never while webhooks come in time.
-    """
-    counts: Counter[str] = Counter()
-    processes = Processes(database)
-    with connect(database) as everything, closing(processes):
-        for road, point, fault, webhooks in chosen:
-            place = Place(everything, Time())
-            place.set_number(resend_once=resend)
-            history = History(
-                processes,
-                place,
-                road=road,
-                fault=fault,
-                webhooks=webhooks,
-                crash_at=point,
-                witness=resend,
-            )
-            ledger = history.run()
-            silent = webhooks in {Webhooks.LOST, Webhooks.LATE}
-            try:
-                check(ledger, fault, webhooks, most=2 if resend and silent else 1)
-            except AssertionError as error:
-                raise AssertionError(
-                    f"{road} crashed at {point}, {fault}, webhooks {webhooks}: {error}; {ledger}"
-                ) from error
-            counts[ledger.status] += 1
-            counts["doubled"] += ledger.taken > 1
-    return counts
+def assert_clean(counts: Counts) -> None:
+    """Nothing doubled, lost, stuck or otherwise wrong; the first that is are shown."""
+    assert not counts.failures, f"{counts}\n" + "\n".join(counts.failures[:20])
 
 
 def test_a_crash_anywhere_neither_loses_nor_doubles_a_message(database: ClonedDatabase) -> None:
-    # Each boundary of each road with each fault at least once, webhooks in turn.
-    chosen = [
-        (road, point, fault, list(Webhooks)[(index + number) % len(Webhooks)])
-        for road in Road
-        for index, point in enumerate([None, *range(1, POINTS[road] + 1)])
-        for number, fault in enumerate(Fault)
-    ]
-    counts = sweep(database, chosen)
-    assert counts["doubled"] == 0
-    assert counts["read"] > 0
-    assert counts["undetermined"] > 0
-
-
-@pytest.mark.soak
-def test_the_whole_product_neither_loses_nor_doubles_a_message(database: ClonedDatabase) -> None:
-    chosen = cases()
-    random.Random(int(os.environ.get("SEED", "1"))).shuffle(chosen)
-    counts = sweep(database, chosen)
-    print(f"{len(chosen)} histories, default policy: {dict(sorted(counts.items()))}")
-    assert counts["doubled"] == 0
+    chosen = sample(default_cases())
+    assert len(chosen) >= 200
+    for road in {case.road for case in chosen}:
+        # Each boundary of each road.
+        assert {case.point for case in chosen if case.road is road} >= set(
+            range(1, POINTS[road] + 1)
+        )
+    assert {case.fault for case in chosen} == set(Fault)
+    assert {case.webhooks for case in chosen} == set(Webhooks)
+    counts = run(database, chosen)
+    assert_clean(counts)
+    assert counts.twice == 0
 
 
 def test_a_number_that_resends_once_doubles_only_what_no_webhook_told(
     database: ClonedDatabase,
 ) -> None:
-    chosen: list[Case] = [
-        (Road.CALLER, None, fault, webhooks)
-        for fault in (Fault.NONE, Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.REFUSED)
-        for webhooks in Webhooks
-    ]
-    counts = sweep(database, chosen, resend=True)
-    # Of 24: what Meta took in silence and told too late or never.
-    assert counts["doubled"] == 2
+    chosen = sample(resend_cases())
+    counts = run(database, chosen)
+    assert_clean(counts)
+    assert 0 < counts.twice <= len([case for case in chosen if case.webhooks in SILENT_ORDERS])
 
 
 @pytest.mark.soak
-def test_the_whole_product_of_a_number_that_resends_once(database: ClonedDatabase) -> None:
-    chosen = cases()
-    counts = sweep(database, chosen, resend=True)
-    print(f"{len(chosen)} histories, one resend: {dict(sorted(counts.items()))}")
+@pytest.mark.timeout(1800)
+def test_the_whole_product_neither_loses_nor_doubles_a_message(
+    postgres: PostgresServer, template: str
+) -> None:
+    default, resend = default_cases(), resend_cases()
+    assert len(default) >= 5000
+    seed = int(os.environ.get("SEED", "1"))
+    tables = {
+        "default policy": [case for case in default if case.webhooks not in SILENT_ORDERS],
+        "default policy, webhooks late or lost": [
+            case for case in default if case.webhooks in SILENT_ORDERS
+        ],
+        "one resend": [case for case in resend if case.webhooks not in SILENT_ORDERS],
+        "one resend, webhooks late or lost": [
+            case for case in resend if case.webhooks in SILENT_ORDERS
+        ],
+    }
+    began = time.monotonic()
+    failures = []
+    with ExitStack() as stack:
+        databases = [stack.enter_context(cloned(postgres, template)) for _ in range(2)]
+        for name, cases in tables.items():
+            random.Random(seed).shuffle(cases)
+            counts = run_in_processes(databases, cases)
+            print(f"{name}: {counts}")
+            failures += counts.failures
+            assert not counts.twice or name == "one resend, webhooks late or lost"
+    print(f"{len(default) + len(resend)} histories, {time.monotonic() - began:.0f} s")
+    assert not failures, "\n".join(failures[:50])
 
 
 def test_the_boundaries_are_where_the_sweep_thinks_they_are(database: ClonedDatabase) -> None:
-    processes = Processes(database)
-    with connect(database) as everything, closing(processes):
+    with connect(database) as everything, closing(Processes(database)) as processes:
         for road, points in POINTS.items():
-            place = Place(everything, Time())
-            history = History(
-                processes,
-                place,
-                road=road,
-                fault=Fault.NONE,
-                webhooks=Webhooks.AFTER,
-                crash_at=None,
+            case = Case(
+                road,
+                prior=Fault.TIMEOUT_BEFORE if road is Road.RESEND else None,
+                resend=road is Road.RESEND,
             )
+            history = History(processes, Place(everything, Time()), case)
             history.run()
             names = history.boundaries.names
-            assert len([name for name in names if "before" in name]) * 2 == len(names)
-            # A worker looks once more whether anything is due: that claim is none of them.
-            assert names[:points] == names[: len(names) - (2 if road is Road.WORKER else 0)], names
+            assert len(names) == points, (road, names)
+            assert len([name for name in names if "before" in name]) * 2 == points
