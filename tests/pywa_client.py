@@ -77,6 +77,17 @@ class Pywa:
         assert type(update) is kind
         return update
 
+    def delivered(self) -> list[Received]:
+        """The webhooks that came since the last time."""
+        self.meta.flush()
+        received, self.meta.backend.received = self.meta.backend.received, []
+        return received
+
+    def told(self, kind: type[Update]) -> Update:
+        """The one webhook that came, as pywa understands it."""
+        (received,) = self.delivered()
+        return self.understands(received, kind)
+
     def store(self, template: t.Template) -> str:
         """Make a template as pywa does, and let the review end; its id."""
         created = self.client.create_template(template)

@@ -32,11 +32,13 @@ class Case(NamedTuple):
     named: bool = False
     is_checked: bool = True
 
-    def template(self, name: str) -> t.Template:
+    def template(
+        self, name: str, language: t.TemplateLanguage = t.TemplateLanguage.ENGLISH_US
+    ) -> t.Template:
         """The definition, as pywa makes it."""
         return t.Template(
             name=name,
-            language=t.TemplateLanguage.ENGLISH_US,
+            language=language,
             category=self.category,
             components=[*self.parts],
             parameter_format=t.ParamFormat.NAMED if self.named else None,

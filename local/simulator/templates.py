@@ -82,6 +82,26 @@ FIELDS = frozenset(
 )
 
 
+def _told_of(components: list[Json]) -> Json:
+    """The texts and buttons that a webhook tells of new components."""
+    parts = {str(part.get("type")).upper(): part for part in components}
+    told: Json = {"message_template_element": str(parts.get("BODY", {}).get("text", ""))}
+    for word, name in (("HEADER", "title"), ("FOOTER", "footer")):
+        if parts.get(word, {}).get("text"):
+            told[f"message_template_{name}"] = parts[word]["text"]
+    buttons = parts.get("BUTTONS", {}).get("buttons") or []
+    if buttons:
+        told["message_template_buttons"] = [
+            {
+                f"message_template_button_{key}": str(button[key])
+                for key in ("type", "text", "url", "phone_number")
+                if key in button
+            }
+            for button in buttons
+        ]
+    return told
+
+
 class Templates:
     """All templates; `clock` gives Unix seconds.
 
@@ -196,9 +216,7 @@ class Templates:
         """Replace the components and tell of it."""
         template.components = components
         self.put(template)
-        body = next((part for part in components if str(part.get("type")).upper() == "BODY"), {})
-        told = {"message_template_element": str(body.get("text", ""))}
-        self._tell(template, "message_template_components_update", told)
+        self._tell(template, "message_template_components_update", _told_of(components))
 
     def clear(self) -> None:
         """Forget all templates; nothing is told."""
