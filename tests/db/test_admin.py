@@ -652,3 +652,14 @@ def test_the_functions_of_the_package_are_the_commands() -> None:
     """Whoever imports the package can do what the command line can."""
     for command in admin.COMMANDS.values():
         assert getattr(admin, command.run.__name__) is command.run
+
+
+def test_a_cap_of_marketing_is_set_changed_and_taken_away(run: Run) -> None:
+    run("tenant create", slug="acme", name="Acme")
+    changed = run("tenant update", tenant="acme", marketing_cap=4)
+    assert (changed["marketing_cap"], changed["marketing_cap_hours"]) == (4, 168)
+    changed = run("tenant update", tenant="acme", marketing_cap_hours=24, name="Acme Travel")
+    assert (changed["marketing_cap"], changed["marketing_cap_hours"]) == (4, 24)
+    assert changed["name"] == "Acme Travel"
+    assert run("tenant update", tenant="acme", marketing_cap=0)["marketing_cap"] is None
+    assert run("tenant show", tenant="acme")["tenant"]["marketing_cap_hours"] == 24

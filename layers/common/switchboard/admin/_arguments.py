@@ -67,6 +67,18 @@ class TheTenant(_Arguments):
     tenant: TenantRef
 
 
+class ChangedTenant(TheTenant):
+    """What to change about a tenant; what is left out stays."""
+
+    name: Text200 | None = Field(None, description="the business's name")
+    marketing_cap: int | None = Field(
+        None, ge=0, le=1000, description="marketing messages a person may get; 0: no cap"
+    )
+    marketing_cap_hours: int | None = Field(
+        None, ge=1, le=8760, description="in so many hours, 168 (a week) at first"
+    )
+
+
 class NewUser(TheTenant):
     """A member of staff to create."""
 

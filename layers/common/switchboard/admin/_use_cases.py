@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from switchboard.admin._arguments import (
     ChangedApp,
     ChangedNumber,
+    ChangedTenant,
     NewApp,
     NewBusinessAccount,
     NewKey,
@@ -167,6 +168,19 @@ def show_tenant(tools: Tools, which: TheTenant) -> Holdings:
             store.find_numbers(connection, tenant.id),
             store.find_keys(connection, tenant.id),
         )
+
+
+def update_tenant(tools: Tools, changed: ChangedTenant) -> Tenant:
+    """Change a tenant's name, or how much marketing one person may get."""
+    with _within(tools, changed.tenant) as (connection, tenant):
+        store.update_tenant(
+            connection,
+            tenant_id=tenant.id,
+            name=changed.name,
+            marketing_cap=changed.marketing_cap,
+            marketing_cap_hours=changed.marketing_cap_hours,
+        )
+        return store.find_tenants(connection, str(tenant.id))[0]
 
 
 def _switch_tenant(tools: Tools, which: TheTenant, *, is_active: bool) -> Tenant:

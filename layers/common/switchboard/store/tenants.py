@@ -33,13 +33,18 @@ _SWITCH: dict[Switchable, LiteralString] = {
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A business; while `sends_stopped_at` is set, nothing of it is sent."""
+    """A business; while `sends_stopped_at` is set, nothing of it is sent.
+
+    One person gets at most `marketing_cap` marketing messages in `marketing_cap_hours`; None: any.
+    """
 
     id: UUID
     slug: str
     name: str
     is_active: bool
     sends_stopped_at: datetime | None
+    marketing_cap: int | None
+    marketing_cap_hours: int
     created_at: datetime
 
 
@@ -155,6 +160,26 @@ def insert_tenant(connection: Connection, *, tenant_id: UUID, slug: str, name: s
 def set_tenant_active(connection: Connection, tenant_id: UUID, *, is_active: bool) -> None:
     """Disable or enable a tenant."""
     connection.execute(_SQL["set_tenant_active"], {"tenant_id": tenant_id, "is_active": is_active})
+
+
+def update_tenant(
+    connection: Connection,
+    *,
+    tenant_id: UUID,
+    name: str | None,
+    marketing_cap: int | None,
+    marketing_cap_hours: int | None,
+) -> None:
+    """Change what is not None; a cap of 0 takes it away."""
+    connection.execute(
+        _SQL["update_tenant"],
+        {
+            "tenant_id": tenant_id,
+            "name": name,
+            "marketing_cap": marketing_cap,
+            "marketing_cap_hours": marketing_cap_hours,
+        },
+    )
 
 
 def set_tenant_stopped(

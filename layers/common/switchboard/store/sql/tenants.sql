@@ -3,7 +3,7 @@
 
 -- name: find_tenants
 -- Runs as role door, the only one that sees all tenants.
-select id, slug, name, is_active, sends_stopped_at, created_at
+select id, slug, name, is_active, sends_stopped_at, marketing_cap, marketing_cap_hours, created_at
 from messaging.tenants
 where %(wanted)s::text is null or %(wanted)s::text in (slug, id::text)
 order by created_at, slug
@@ -14,6 +14,15 @@ on conflict (slug) do nothing
 
 -- name: set_tenant_active
 update messaging.tenants set is_active = %(is_active)s where id = %(tenant_id)s
+
+-- name: update_tenant
+-- A cap of 0 takes it away; what is null stays.
+update messaging.tenants
+set name = coalesce(%(name)s, name),
+    marketing_cap = case when %(marketing_cap)s::integer is null then marketing_cap
+        else nullif(%(marketing_cap)s::integer, 0) end,
+    marketing_cap_hours = coalesce(%(marketing_cap_hours)s, marketing_cap_hours)
+where id = %(tenant_id)s
 
 -- name: set_tenant_stopped
 -- Stopping twice keeps the first time.
