@@ -56,6 +56,7 @@ from switchboard.admin._use_cases import (
     stop_tenant,
     update_app,
     update_number,
+    update_tenant,
 )
 
 __all__ = [
@@ -111,4 +112,5 @@ __all__ = [
     "stop_tenant",
     "update_app",
     "update_number",
+    "update_tenant",
 ]
