@@ -814,6 +814,8 @@ declare
     v_first uuid;
     v_last uuid;
     v_unsent uuid[];
+    v_taken uuid[];
+    v_doubted uuid[];
     v_sent uuid[];
     v_held uuid[];
     v_early text[];
@@ -867,17 +869,20 @@ begin
     v_first := v_ids[1];
     v_last := v_ids[cardinality(v_ids)];
     -- A status that came meanwhile proves that an earlier attempt arrived: nothing more to send.
-    select coalesce(array_agg(m.id) filter (where m.status = 'pending' and m.wa_message_id is null), '{}')
-    into v_unsent
+    -- And so does the id that a late worker has brought.
+    select coalesce(array_agg(m.id) filter (where m.status = 'pending' and m.wa_message_id is null), '{}'),
+        array_agg(m.id) filter (where m.status = 'pending' and m.wa_message_id is not null)
+    into v_unsent, v_taken
     from (
         select m.id, m.status, m.wa_message_id from messaging.whatsapp_messages as m
         where m.tenant_id = p_tenant and m.id = any (v_ids) and m.id between v_first and v_last
         order by m.id for no key update
     ) as m;
     select coalesce(array_agg(a.message_id) filter (where a.phase = 'sending'), '{}'),
-        coalesce(array_agg(a.message_id) filter (where a.phase = 'pending'), '{}')
-    into v_sent, v_held
-    from (select a.message_id, a.phase from messaging.send_attempts as a
+        coalesce(array_agg(a.message_id) filter (where a.phase = 'pending'), '{}'),
+        coalesce(array_agg(a.message_id) filter (where a.attempt > 1), '{}')
+    into v_sent, v_held, v_doubted
+    from (select a.message_id, a.phase, a.attempt from messaging.send_attempts as a
         where a.tenant_id = p_tenant and a.message_id = any (v_ids || p_release)
             and a.lease_token = p_token
         order by a.message_id for update) as a;
@@ -922,8 +927,16 @@ begin
             case i.verdict when 'allowed' then 'intended' when 'held' then 'held' else 'closed' end
         from unnest(v_intent) as i
         cross join lateral (select case i.verdict when 'allowed' then 'sending'
-            when 'deferred' then 'pending' when 'held' then 'pending' else i.verdict end) as t(target)
+            when 'deferred' then 'pending' when 'held' then 'pending'
+            -- Not sent once more; the first may have arrived.
+            else case when i.id = any (v_doubted) then 'undetermined' else i.verdict end
+            end) as t(target)
         where i.id = any (v_held) and i.id = any (v_unsent)
+        union all
+        select i.id, true, null, null, null, null, null, 'accepted',
+            messaging.status_rank('accepted'), false, 'closed'
+        from unnest(v_intent) as i
+        where i.id = any (v_held) and i.id = any (v_taken)
     )
     update messaging.whatsapp_messages as m
     set wa_message_id = coalesce(m.wa_message_id, x.wamid),
@@ -1114,9 +1127,9 @@ begin
         where a.tenant_id = n.tenant_id and a.account_id = n.id and a.priority = u.priority
             and a.phase = 'pending' and a.lease_token is null
             -- Due already and not claimed: its lane is busy, unless the bucket is what it waits for.
-            and (a.due_at > v_now or messaging.claimable(u.priority, l.paid_until,
+            and a.due_at > case when messaging.claimable(u.priority, l.paid_until,
                 messaging.rate_of(n.throughput, n.is_coexistence, l.learned_rate, l.learned_at,
-                    v_now), v_now) = 0)
+                    v_now), v_now) = 0 then '-infinity' else v_now end
             and a.due_at < v_now + p_within * interval '1 second'
         order by a.due_at limit 1
     ) as d
@@ -1184,5 +1197,163 @@ create policy door on messaging.portfolio_recipients to door using (true);
 create policy door on messaging.portfolio_counts to door using (true);
 grant select, update, delete on messaging.portfolio_recipients, messaging.portfolio_counts to door;
 
--- Joins as they are written there too.
-alter function messaging.recover_sends(uuid, integer, timestamptz) set join_collapse_limit = 1;
+-- What became of attempts whose worker died or whose outcome is unknown, one tenant at a time:
+-- a lease that ended after the intent makes the message unconfirmed; a status that came, or Meta's
+-- id recorded by a late worker, settles it; after the settle time it is undetermined, or sent once
+-- more where the number allows it; what was to be sent once more and is too late for it stays
+-- undetermined, since the first may have arrived. Takes only what can move at p_now, so that what waits for
+-- its time is in nobody's way; fewer than p_limit rows returned says that nothing more can. Returns
+-- the messages that were seen to and what they are now.
+create or replace function messaging.recover_sends(
+    p_tenant uuid, p_limit integer, p_now timestamptz default null
+)
+    returns table (message_id uuid, status text)
+    language plpgsql set plan_cache_mode = force_generic_plan
+    set enable_hashjoin = off set enable_mergejoin = off
+    -- The joins as they are written: each by an index, whatever is known of the tables yet.
+    set join_collapse_limit = 1 as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz := coalesce(p_now, clock_timestamp());
+    v_ids uuid[];
+    v_known uuid[];
+    v_lost uuid[];
+    v_again uuid[];
+    v_given_up uuid[];
+    v_expired uuid[];
+    -- A resend that expired before it went out: of what is known to have arrived, and of the others.
+    v_needless uuid[];
+    v_stale uuid[];
+begin
+    perform set_config('switchboard.tenant_id', p_tenant::text, true);
+    -- One select per reason: each goes by an index of its own.
+    select array_agg(x.message_id order by x.message_id) into v_ids
+    from (
+        select w.message_id from (
+            (select a.message_id from messaging.send_attempts as a
+                where a.tenant_id = p_tenant and a.lease_token is not null
+                    and a.phase = 'sending' and a.lease_until <= v_now limit p_limit)
+            union all
+            (select a.message_id from messaging.send_attempts as a
+                where a.tenant_id = p_tenant and a.phase = 'unconfirmed' and a.settle_at <= v_now
+                order by a.settle_at limit p_limit)
+            union all
+            (select a.message_id from messaging.send_attempts as a
+                where a.tenant_id = p_tenant and a.phase = 'unconfirmed' and a.settle_at > v_now
+                    and exists (select from messaging.whatsapp_messages as m
+                        where m.tenant_id = p_tenant and m.id = a.message_id
+                            and (m.status_rank >= 50 or m.wa_message_id is not null))
+                limit p_limit)
+            union all
+            (select a.message_id from messaging.send_attempts as a
+                where a.tenant_id = p_tenant and a.phase = 'pending' and a.lease_token is null
+                    and a.expires_at <= v_now limit p_limit)
+        ) as w limit p_limit
+    ) as x;
+    if v_ids is null then
+        return;
+    end if;
+    perform 1 from messaging.whatsapp_messages as m
+    where m.tenant_id = p_tenant and m.id = any (v_ids)
+    order by m.id for no key update;
+    perform 1 from messaging.send_attempts as a
+    where a.tenant_id = p_tenant and a.message_id = any (v_ids)
+    order by a.message_id for update;
+
+    -- Locked: look again, since the worker may have settled meanwhile.
+    select array_agg(a.message_id) filter (where a.phase <> 'pending' and a.known),
+        array_agg(a.message_id) filter (where a.phase = 'sending' and not a.known),
+        array_agg(a.message_id) filter (where a.phase = 'unconfirmed' and not a.known
+            and a.settle_at <= v_now and a.again),
+        array_agg(a.message_id) filter (where a.phase = 'unconfirmed' and not a.known
+            and a.settle_at <= v_now and not a.again),
+        array_agg(a.message_id) filter (where a.phase = 'pending' and not a.known and a.attempt = 1),
+        array_agg(a.message_id) filter (where a.phase = 'pending' and a.known),
+        array_agg(a.message_id) filter (where a.phase = 'pending' and not a.known and a.attempt > 1)
+    into v_known, v_lost, v_again, v_given_up, v_expired, v_needless, v_stale
+    from (
+        select a.message_id, a.phase, a.attempt, a.settle_at,
+            m.status_rank >= 50 or m.wa_message_id is not null as known,
+            -- Codes and marketing never go out twice; a reply only while its window is open.
+            n.resend_once and a.attempt = 1 and coalesce(a.expires_at > v_now, true)
+                and (a.kind = 'utility' or (a.kind = 'reply' and v.window_expires_at > v_now))
+                and exists (select from messaging.whatsapp_messages as later
+                    where later.tenant_id = p_tenant and later.account_id = a.account_id
+                        and later.id > messaging.uuid_at(a.intent_at)
+                        and later.direction = 'outbound'
+                        and least(later.sent_at, later.delivered_at, later.read_at) is not null
+                ) as again
+        from messaging.send_attempts as a
+        join messaging.whatsapp_messages as m on m.tenant_id = p_tenant and m.id = a.message_id
+        join messaging.whatsapp_accounts as n on n.tenant_id = p_tenant and n.id = a.account_id
+        join messaging.whatsapp_conversations as v
+            on v.tenant_id = p_tenant and v.id = a.conversation_id
+        where a.tenant_id = p_tenant and a.message_id = any (v_ids) and m.id = any (v_ids)
+            and (a.phase = 'unconfirmed' or (a.phase = 'sending' and a.lease_until <= v_now)
+                or (a.phase = 'pending' and a.lease_token is null and a.expires_at <= v_now))
+    ) as a;
+
+    return query
+    with moved as (
+        update messaging.whatsapp_messages as m
+        set status = x.target, status_rank = messaging.status_rank(x.target),
+            accepted_at = case when x.target = 'accepted' then coalesce(m.accepted_at, v_now)
+                else m.accepted_at end,
+            -- A reason stands only while the outcome is open: what was accepted has none.
+            error_code = case when x.target in ('unconfirmed', 'undetermined')
+                then coalesce(m.error_code, 'no_answer')
+                when x.target = 'expired' then 'expired'
+                when x.target = 'pending' then m.error_code end,
+            error_message = case when x.target in ('unconfirmed', 'undetermined', 'pending')
+                then m.error_message when x.target = 'expired' then 'its expires_at is over' end,
+            errors = case when x.target in ('unconfirmed', 'undetermined', 'pending')
+                then m.errors end,
+            updated_at = v_now
+        from (
+            select k, 'accepted' from unnest(v_known || v_needless) as k
+            union all select k, 'unconfirmed' from unnest(v_lost) as k
+            union all select k, 'pending' from unnest(v_again) as k
+            union all select k, 'undetermined' from unnest(v_given_up || v_stale) as k
+            union all select k, 'expired' from unnest(v_expired) as k
+        ) as x(id, target)
+        where m.tenant_id = p_tenant and m.id = x.id
+            and case x.target
+                when 'pending' then m.status_rank < 50
+                when 'expired' then m.status = 'pending'
+                else m.status_rank < messaging.status_rank(x.target) end
+        returning m.id, m.status
+    )
+    select moved.id, moved.status from moved
+    union all
+    -- Statuses have moved these already; only their attempts are left to end.
+    select m.id, m.status from messaging.whatsapp_messages as m
+    where m.tenant_id = p_tenant and m.id = any (v_known || v_expired || v_needless || v_stale)
+        and not exists (select from moved where moved.id = m.id);
+
+    update messaging.send_attempts as a
+    set phase = 'unconfirmed', lease_token = null, lease_until = null,
+        settle_at = v_now + messaging.settle_time(a.kind)
+    where a.tenant_id = p_tenant and a.message_id = any (v_lost);
+
+    -- The attempt in doubt is over either way; a resend is attempt n + 1 of the same message.
+    insert into messaging.delivery_logs (tenant_id, id, message_id, contact_id, channel, recipient,
+        attempt, status, error_code, error_message, delivered_at, created_at)
+    select p_tenant, messaging.new_id(v_now), a.message_id, a.contact_id, 'whatsapp', a.recipient,
+        a.attempt, case when a.message_id = any (v_known) then case m.status
+            when 'read' then 'delivered' when 'played' then 'delivered' else m.status end
+            else 'unconfirmed' end,
+        m.error_code, m.error_message, m.delivered_at, v_now
+    from messaging.send_attempts as a
+    join messaging.whatsapp_messages as m on m.tenant_id = p_tenant and m.id = a.message_id
+    where a.tenant_id = p_tenant and a.message_id = any (v_known || v_given_up || v_again)
+    order by a.message_id;
+
+    update messaging.send_attempts as a
+    set attempt = a.attempt + 1, phase = 'pending', due_at = v_now, settle_at = null, tries = 0
+    where a.tenant_id = p_tenant and a.message_id = any (v_again);
+
+    delete from messaging.send_attempts as a
+    where a.tenant_id = p_tenant and a.message_id = any (
+        v_known || v_given_up || v_expired || v_needless || v_stale);
+end
+$$;
