@@ -119,6 +119,10 @@ class Meta(httpx.BaseTransport):
         self.asked: list[dict[str, Any]] = []
         self.taken: list[Taken] = []
 
+    def fail_with(self, *faults: Fault) -> None:
+        """Let the next requests meet these."""
+        self._faults = list(faults)
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one POST of a message."""
         body = json.loads(request.read())

@@ -109,8 +109,14 @@ def test_a_number_waits_as_long_as_meta_says() -> None:
 
 @pytest.mark.parametrize("outcome", [NotSent("x"), throttled(Scope.PAIR), rejected(134101)])
 def test_after_the_last_try_it_is_failed(outcome: NotSent | Throttled | Rejected) -> None:
-    assert settlement(replace(READY, tries=TRIES - 2), outcome)["result"] == "retry"
-    assert settlement(replace(READY, tries=TRIES - 1), outcome)["result"] == "failed"
+    ready = replace(READY, attempt=1)
+    assert settlement(replace(ready, tries=TRIES - 2), outcome)["result"] == "retry"
+    assert settlement(replace(ready, tries=TRIES - 1), outcome)["result"] == "failed"
+
+
+def test_a_second_attempt_that_never_left_says_nothing_of_the_first() -> None:
+    row = settlement(replace(READY, attempt=2, tries=TRIES - 1), NotSent("x"))
+    assert (row["result"], row["code"]) == ("unconfirmed", "not_sent")
 
 
 def test_an_unknown_error_goes_out_three_times_at_most() -> None:

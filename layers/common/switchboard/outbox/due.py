@@ -50,6 +50,9 @@ def run_due(tools: Tools, deadline: float) -> Counts:
             break
         road.run([], attempts, more=partial(_claim, tools, road.token))
         counts.update(result.status for result in road.results.values())
+    if counts["undetermined"]:
+        # What was to be sent once more and may not be any more.
+        log.error("outbox.undetermined", count=counts["undetermined"])
     if counts:
         log.info("outbox.ran", by_status=dict(counts))
     return counts

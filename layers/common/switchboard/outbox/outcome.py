@@ -80,6 +80,10 @@ def _result(ready: Ready, outcome: Outcome) -> dict[str, Any]:
         case NotSent():
             error = {"code": "not_sent", "title": "Meta was not reached", "details": outcome.reason}
             if ready.tries + 1 >= TRIES:
+                if ready.attempt > 1:
+                    # An earlier attempt may have arrived: only a status tells.
+                    row = {"result": "unconfirmed"}
+                    return _with_error(row, "not_sent", outcome.reason, error)
                 return _failed("not_sent", outcome.reason, error)
             row = {"result": "retry", "delay": backoff(ready.tries)}
             return _with_error(row, "not_sent", outcome.reason, error)
