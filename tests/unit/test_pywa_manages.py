@@ -158,6 +158,10 @@ def test_a_flow_is_made_filled_published_and_retired(client: Pywa) -> None:
     assert (found.categories, found.json_version) == ((FlowCategory.SURVEY,), "7.0")
     assert found.updated_at is not None
     assert int(found.updated_at.timestamp()) == int(client.meta.clock())
+    # Emptying the phones changes no Flow.
+    client.meta.clock.ahead += 90
+    client.meta.http.post("/simulator/reset").raise_for_status()
+    assert wa.get_flow(flow.id).updated_at == found.updated_at
     with pytest.raises(errors.FlowUpdatingError):
         wa.update_flow_json(flow.id, FLOW_JSON)
     with pytest.raises(errors.FlowDeletingError):

@@ -83,6 +83,13 @@ def test_templates_are_listed_edited_and_deleted(client: Pywa) -> None:
     (body,) = found.components
     assert isinstance(body, t.BodyText)
     assert body.text == WORDS.text
+    client.meta.clock.ahead += 90
+    graded = {"quality": "GREEN"}
+    client.meta.http.post(f"/simulator/templates/{made.id}", json=graded).raise_for_status()
+    quality = client.client.get_template(made.id).quality_score
+    assert quality is not None
+    assert quality.score is t.QualityScoreType.GREEN
+    assert int(quality.date.timestamp()) == int(client.meta.clock())
     assert client.client.delete_template("edited", template_id=made.id).success
     assert list(client.client.get_templates(name="edited")) == []
 

@@ -55,8 +55,7 @@ def test_a_file_that_comes_in_parts_gets_its_handle_at_the_end(meta: Simulator) 
     assert call(meta, "GET", session).json() == {"id": session, "file_offset": 3}
     handle = put(meta, session, b"de", "3").json()["h"]
     assert handle.startswith("4:aW1hZ2UvcG5n:")
-    # The session is over.
-    assert put(meta, session, b"x").status_code == 400
+    assert call(meta, "GET", session).json()["error"]["error_subcode"] == 33
 
 
 def test_bytes_at_another_offset_or_beyond_the_length_are_refused(meta: Simulator) -> None:
@@ -85,7 +84,18 @@ def test_another_app_and_another_token_open_nothing(meta: Simulator) -> None:
     assert other.json()["error"]["error_subcode"] == 33
     stranger = call(meta, "POST", f"{APP_ID}/uploads", token="nobody's", params=asked)
     assert stranger.status_code == 401
+    session = opened(meta, 1)
+    assert call(meta, "GET", session, token="nobody's").status_code == 401
+    assert call(meta, "POST", session, b"x", token="nobody's").status_code == 401
     assert call(meta, "GET", "upload:none").json()["error"]["error_subcode"] == 33
+
+
+def test_what_nobody_ends_is_forgotten_when_many_more_came(meta: Simulator) -> None:
+    first, last = opened(meta, 1), ""
+    for _ in range(100):
+        last = opened(meta, 1)
+    assert call(meta, "GET", first).json()["error"]["error_subcode"] == 33
+    assert call(meta, "GET", last).status_code == 200
 
 
 def test_a_profile_takes_the_handle_of_a_picture_only(meta: Simulator) -> None:
