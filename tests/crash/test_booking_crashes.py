@@ -54,10 +54,12 @@ def let_them_die(
     *,
     pauses: Sequence[float],
     seed: int,
+    life: int = 60,
 ) -> list[dict[str, object]]:
     """Send `items`, half by callers and half queued, with processes that die at random boundaries.
 
-    Between two of them passes one of `pauses`. Returns the messages when all is settled.
+    A worker dies after `life` boundaries at most; then one of `pauses` passes. Returns the messages
+    when all is settled.
     """
     chance = random.Random(seed)
     clock = meta.clock
@@ -78,7 +80,7 @@ def let_them_die(
         batch = items[start : start + 10]
         mortal(partial(outbox.send_many, tools, place.tenant_id, batch), 40)
     for turn in range(2000):
-        mortal(lambda: outbox.run_due(tools, clock.monotonic() + 60), 60)
+        mortal(lambda: outbox.run_due(tools, clock.monotonic() + 60), life)
         if turn % 5 == 0:
             outbox.sweep(tools)
         if not place.rows("send_attempts"):
@@ -117,8 +119,8 @@ def test_a_person_never_gets_more_than_the_pair_allows(world: World, seed: int) 
     place = world.place()
     meta = Phones(Simulated())
     (phone,) = people(place, 1)
-    items = [text(place, phone, n) for n in range(60)]
-    let_them_die(world, place, meta, items, pauses=(0.2, 1.0, 40.0), seed=seed)
+    items = [text(place, phone, n) for n in range(80)]
+    let_them_die(world, place, meta, items, pauses=(0.2, 1.0, 5.0), seed=seed, life=400)
     assert meta.over == {}
     times = [at for at, _, _ in meta.messages]
     assert all(sum(at <= other < at + 264 for other in times) <= 44 for at in times)
