@@ -11,10 +11,10 @@ from local.simulator.calls import PERMISSION_SECONDS, Call, Calls
 from local.simulator.config import BusinessNumber, Config
 from local.simulator.faults import FaultBoard, Status
 from local.simulator.flows import Flows
-from local.simulator.graph_checks import Send
+from local.simulator.graph_checks import Send, media_of
 from local.simulator.graph_errors import GraphRefusal, status_error
 from local.simulator.graph_shapes import unacceptable
-from local.simulator.graph_templates import check_against, files_of, unknown_template
+from local.simulator.graph_templates import check_against, unknown_template
 from local.simulator.journal import Journal
 from local.simulator.limits import Limits
 from local.simulator.media import MediaShelf
@@ -172,10 +172,11 @@ class Exchange:
         if template is None:
             raise unknown_template(send.content)
         check_against(template.node(), send.content)
-        return view_of(template.node(), send.content)
+        lite = {"category": "marketing_lite"} if send.is_lite else {}
+        return view_of(template.node(), send.content) | lite
 
     def _check_media(self, number: BusinessNumber, send: Send) -> None:
-        for path, media_id in _media_of(send):
+        for path, media_id in media_of(send):
             media = self.media.get(media_id)
             if media is None or media.phone_number_id != number.phone_number_id:
                 raise unacceptable(
@@ -225,7 +226,8 @@ class Exchange:
             key = (message.person_id, message.phone_number_id)
             return None if self.phone.window_open(key, message.at) else 131047
         number = self.config.number(message.phone_number_id)
-        is_marketing = (message.shown or {}).get("category") == "marketing"
+        category = (message.shown or {}).get("category")
+        is_marketing = category in ("marketing", "marketing_lite")
         if is_marketing and number and self.preferences.has_stopped(person, number.waba_id):
             return 131050
         return None
@@ -341,25 +343,3 @@ class Exchange:
 
     def _tell(self, message: Message) -> None:
         self.journal.publish("message", self.phone.view(message))
-
-
-def _media_of(send: Send) -> list[tuple[str, str]]:
-    """The uploaded files that a message shows, each with the place of its id."""
-    content = send.content
-    if not isinstance(content, dict):
-        return []
-    if send.type == "template":
-        holders = list(files_of(content))
-    elif send.type in ("image", "video", "audio", "document", "sticker"):
-        holders = [(send.type, content)]
-    else:
-        cards = (content.get("action") or {}).get("cards") or []
-        headed = [("interactive", content)] if send.type == "interactive" else []
-        headed += [(f"cards[{index}]", card) for index, card in enumerate(cards)]
-        holders = [
-            (f"{path}['header']['{kind}']", part)
-            for path, holder in headed
-            for kind, part in (holder.get("header") or {}).items()
-            if isinstance(part, dict)
-        ]
-    return [(path, str(holder["id"])) for path, holder in holders if holder.get("id")]

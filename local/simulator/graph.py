@@ -22,10 +22,11 @@ from local.simulator.exchange import Exchange
 from local.simulator.faults import GraphFault
 from local.simulator.graph_blocks import GraphBlocks
 from local.simulator.graph_calls import GraphCalls
-from local.simulator.graph_checks import check_send
+from local.simulator.graph_checks import Send, check_send
 from local.simulator.graph_errors import GraphRefusal, unknown_object
 from local.simulator.graph_fields import select_of_account, select_of_number
 from local.simulator.graph_flows import GraphFlows
+from local.simulator.graph_marketing import check_marketing
 from local.simulator.graph_numbers import GraphNumbers
 from local.simulator.graph_shapes import missing, unacceptable
 from local.simulator.graph_template_routes import GraphTemplates
@@ -63,6 +64,7 @@ class Graph:
         """All routes, the version being any `vN.N`."""
         paths: list[tuple[str, str, Call]] = [
             ("POST", "/messages", self._send),
+            ("POST", "/marketing_messages", self._send_marketing),
             ("POST", "/media", self._upload),
             ("GET", "/phone_numbers", self._numbers),
             ("GET", "/subscribed_apps", self._subscribed),
@@ -162,12 +164,30 @@ class Graph:
         entry["body"] = body
         if body.get("status") is not None:
             return self._mark_read(number, body)
+        return await self._take(request, entry, number, check_send)
+
+    async def _send_marketing(self, request: Request, entry: Json) -> Response:
+        number = self._number(request)
+        entry["body"] = await _json_object(request)
+        templates = self._exchange.templates
+        return await self._take(
+            request, entry, number, lambda body: check_marketing(body, number, templates)
+        )
+
+    async def _take(
+        self,
+        request: Request,
+        entry: Json,
+        number: BusinessNumber,
+        check: Callable[[Json], Send],
+    ) -> Response:
+        body = entry["body"]
         fault, code = self._exchange.faults.take_graph_fault()
         entry["fault"] = fault
         refused = _before_acceptance(fault, code)
         if refused is not None:
             return refused
-        person, message = self._exchange.accept(number, check_send(body))
+        person, message = self._exchange.accept(number, check(body))
         entry["accepted"] = message.id
         if fault == "server_error_after":
             raise GraphRefusal(131000)

@@ -22,7 +22,7 @@ from local.simulator.graph_shapes import (
     text_of,
     unacceptable,
 )
-from local.simulator.graph_templates import check_template
+from local.simulator.graph_templates import check_template, files_of
 from local.simulator.people import digits_of
 
 TYPES = (
@@ -59,7 +59,10 @@ _MEDIA_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A request to send that passed every check. `to` is digits or a business-scoped user id."""
+    """A request to send that passed every check. `to` is digits or a business-scoped user id.
+
+    `is_lite`: by the Marketing Messages API.
+    """
 
     to: str
     written_to: str
@@ -67,6 +70,7 @@ class Send:
     content: Any
     context_id: str | None
     callback_data: str | None
+    is_lite: bool = False
 
 
 def check_send(body: Json) -> Send:
@@ -102,6 +106,28 @@ def check_send(body: Json) -> Send:
         context_id=_context(body, kind),
         callback_data=text_of(body, "biz_opaque_callback_data", 512, required=False),
     )
+
+
+def media_of(send: Send) -> list[tuple[str, str]]:
+    """The uploaded files that a message shows, each with the place of its id."""
+    content = send.content
+    if not isinstance(content, dict):
+        return []
+    if send.type == "template":
+        holders = list(files_of(content))
+    elif send.type in ("image", "video", "audio", "document", "sticker"):
+        holders = [(send.type, content)]
+    else:
+        cards = (content.get("action") or {}).get("cards") or []
+        headed = [("interactive", content)] if send.type == "interactive" else []
+        headed += [(f"cards[{index}]", card) for index, card in enumerate(cards)]
+        holders = [
+            (f"{path}['header']['{kind}']", part)
+            for path, holder in headed
+            for kind, part in (holder.get("header") or {}).items()
+            if isinstance(part, dict)
+        ]
+    return [(path, str(holder["id"])) for path, holder in holders if holder.get("id")]
 
 
 def _recipient(body: Json) -> tuple[str, str]:

@@ -68,6 +68,26 @@ def test_a_template_is_made_and_sent_as_pywa_says(client: Pywa, name: str) -> No
     assert kinds == [type(part) for part in case.parts]
 
 
+def test_marketing_goes_by_its_own_api(client: Pywa) -> None:
+    case = CASES["positions"]
+    client.store(case.template("lite"))
+    sent = client.client.send_template(
+        ANA,
+        "lite",
+        t.TemplateLanguage.ENGLISH_US,
+        case.params,
+        use_mm_lite_api=True,
+        message_activity_sharing=True,
+    )
+    entry = client.last_journaled
+    assert entry["path"].endswith(f"/{FIRST.phone_number_id}/marketing_messages")
+    assert client.last_body["message_activity_sharing"] is True
+    assert (entry["status"], entry["body"]) == (200, client.last_body)
+    client.meta.flush()
+    first, _ = client.meta.backend.statuses(sent.id)
+    assert first["pricing"]["category"] == "marketing_lite"
+
+
 def test_templates_are_listed_edited_and_deleted(client: Pywa) -> None:
     made = client.client.create_template(CASES["names"].template("edited"))
     client.meta.flush()

@@ -1,4 +1,4 @@
-"""Who takes no marketing on the simulator: what is told of it, and what fails then."""
+"""Marketing on the simulator: its own API, who takes none of it, and what fails then."""
 
 from __future__ import annotations
 
@@ -38,10 +38,19 @@ def choose(meta: Simulator, value: str, who: str = "ana", number: str = "") -> h
     return meta.http.post(f"/simulator/phone/{who}/preferences", json=document)
 
 
-def outcome(meta: Simulator, name: str) -> tuple[str, int | None]:
-    """The last status of a template sent to Ana, and its error's code."""
+def send(meta: Simulator, name: str, path: str, **more: object) -> httpx.Response:
     template = {"name": name, "language": {"code": "en_US"}}
-    wamid = meta.sent(body={"type": "template", "template": template})
+    body = {"messaging_product": "whatsapp", "to": "525550001234", "type": "template"}
+    return meta.http.post(
+        f"/v23.0/{FIRST.phone_number_id}/{path}",
+        json={**body, "template": template, **more},
+        headers={"Authorization": f"Bearer {FIRST.access_token}"},
+    )
+
+
+def outcome(meta: Simulator, name: str, path: str = "messages") -> tuple[str, int | None]:
+    """The last status of a template sent to Ana, and its error's code."""
+    wamid = send(meta, name, path).json()["messages"][0]["id"]
     meta.flush()
     last = meta.backend.statuses(wamid)[-1]
     (error,) = last.get("errors", [{}])
@@ -82,6 +91,7 @@ def test_marketing_fails_until_it_is_resumed_and_nothing_else_does(meta: Simulat
     # The switch is for the whole account, whichever of its chats it is set in.
     choose(meta, "stop", number=SECOND.phone_number_id)
     assert outcome(meta, "offer") == ("failed", 131050)
+    assert outcome(meta, "offer", "marketing_messages") == ("failed", 131050)
     assert outcome(meta, "ticket") == ("delivered", None)
     choose(meta, "resume")
     assert outcome(meta, "offer") == ("delivered", None)
@@ -121,3 +131,23 @@ def test_a_choice_that_cannot_be_is_refused(
 ) -> None:
     answer = meta.http.post(f"/simulator/phone/{who}/preferences", json=document)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "code"),
+    [
+        ("ticket", {}, 134100),
+        ("offer", {"type": "text", "text": {"body": "hi"}}, 131055),
+        ("offer", {"product_policy": "LOOSE"}, 100),
+        ("offer", {"message_activity_sharing": "yes"}, 100),
+        ("offer", {"colour": "red"}, 100),
+        ("none", {}, 132001),
+    ],
+)
+def test_the_api_of_marketing_takes_marketing_alone(
+    meta: Simulator, name: str, more: Json, code: int
+) -> None:
+    answer = send(meta, name, "marketing_messages", **more)
+    assert answer.json()["error"]["code"] == code
+    policy = {"product_policy": "STRICT", "message_activity_sharing": False}
+    assert send(meta, "offer", "marketing_messages", **policy).status_code == 200
