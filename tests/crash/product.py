@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 import psycopg
 
@@ -155,6 +157,18 @@ def run(urls: Urls, cases: Sequence[Case]) -> Counts:
     return counts
 
 
+def _end_with_parent() -> None:
+    """Have this process end when the test run is killed: a pool's would wait for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 @dataclass(frozen=True)
 class Database:
     """Where one is, for another process."""
@@ -167,7 +181,9 @@ def run_in_processes(databases: Sequence[Urls], cases: Sequence[Case]) -> Counts
     """Run `cases` in as many processes as there are databases: claims know no bounds inside one."""
     counts = Counts()
     urls = [Database(one.app_url, one.superuser_url) for one in databases]
-    with ProcessPoolExecutor(len(urls), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        len(urls), mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         for part in pool.map(run, urls, [cases[n :: len(urls)] for n in range(len(urls))]):
             counts.add(part)
     return counts
