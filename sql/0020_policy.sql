@@ -205,8 +205,9 @@ declare
     v_rate real;
     v_tokens integer;
     v_inbound integer;
-    v_since uuid := messaging.uuid_at(p_now - interval '1 second');
-    v_until uuid := messaging.uuid_at(p_now);
+    -- A moment late: by then intake has committed what it gave an id.
+    v_since uuid := messaging.uuid_at(p_now - interval '1.25 seconds');
+    v_until uuid := messaging.uuid_at(p_now - interval '0.25 seconds');
     v_priority smallint;
 begin
     select l.paid_until, l.heard_until,
@@ -275,25 +276,39 @@ begin
 end
 $$;
 
--- When the pair of a number and a person may exchange another message; null: now. At most 44 of ours in
--- any 264 s stay within Meta's bucket of 45 that one message in 6 s refills. Read from the thread: a
--- lane sends one at a time, so nobody else sends meanwhile.
+-- The bucket of a pair, by its thread: one message in 6 s, 44 at once. Kept from the thirtieth message on,
+-- beginning with what the last minutes sent: shorter threads cannot be over.
+create table messaging.pair_limits (
+    tenant_id uuid not null,
+    conversation_id uuid not null,
+    paid_until timestamptz not null,
+    primary key (tenant_id, conversation_id),
+    foreign key (tenant_id, conversation_id)
+        references messaging.whatsapp_conversations (tenant_id, id) on delete cascade
+) with (fillfactor = 50);
+call messaging.protect('messaging.pair_limits', 'select, insert, update, delete');
+
+-- Of two threads that become one: the later.
+create function messaging.merge_pair_limits_conversation_id(
+    p_tenant uuid, p_from uuid[], p_to uuid, p_now timestamptz
+) returns void
+    language sql
+    begin atomic
+    delete from messaging.pair_limits as l
+    where l.tenant_id = p_tenant and l.conversation_id = any (p_to || p_from)
+        and exists (select from messaging.pair_limits as o
+            where o.tenant_id = p_tenant and o.conversation_id = any (p_to || p_from)
+                and (o.paid_until, o.conversation_id) > (l.paid_until, l.conversation_id));
+    end;
+
+-- When a pair may exchange another message; null: now.
 create function messaging.pair_free_at(p_tenant uuid, p_conversation uuid, p_now timestamptz)
     returns timestamptz
     language sql stable
-    -- By the thread's index and in its order, whatever is known of the table yet.
-    set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
     begin atomic
-    select case when count(*) = 44 and min(s.at) > p_now - interval '264 seconds'
-        then min(s.at) + interval '264 seconds' end
-    from (
-        select coalesce(m.accepted_at, m.updated_at) as at
-        from messaging.whatsapp_messages as m
-        where m.tenant_id = p_tenant and m.conversation_id = p_conversation
-            and m.direction = 'outbound' and m.origin not in ('phone_app', 'history')
-            and m.status not in ('pending', 'denied', 'expired', 'cancelled', 'failed')
-        order by m.occurred_at desc limit 44
-    ) as s;
+    select l.paid_until - interval '258 seconds' from messaging.pair_limits as l
+    where l.tenant_id = p_tenant and l.conversation_id = p_conversation
+        and l.paid_until > p_now + interval '258 seconds';
     end;
 
 -- Whom a portfolio was sent to outside a window, when it was counted last: for 24 hours free of charge.
@@ -310,7 +325,7 @@ create table messaging.portfolio_recipients (
 create index portfolio_recipients_old on messaging.portfolio_recipients (counted_at);
 call messaging.protect('messaging.portfolio_recipients', 'select, insert, update, delete');
 
--- Of two contacts that are one person: the earlier count, since Meta counts neither twice.
+-- Of two contacts that are one person: the later count.
 create function messaging.merge_portfolio_recipients_contact_id(
     p_tenant uuid, p_from uuid[], p_to uuid, p_now timestamptz
 ) returns void
@@ -321,7 +336,7 @@ create function messaging.merge_portfolio_recipients_contact_id(
         and exists (select from messaging.portfolio_recipients as o
             where o.tenant_id = p_tenant and o.portfolio = r.portfolio
                 and o.contact_id = any (p_to || p_from)
-                and (o.counted_at, o.contact_id) < (r.counted_at, r.contact_id));
+                and (o.counted_at, o.contact_id) > (r.counted_at, r.contact_id));
     end;
 
 -- How many of them, by the ten minutes in which they were counted: 145 rows tell a day.
@@ -329,7 +344,7 @@ create table messaging.portfolio_counts (
     tenant_id uuid not null,
     portfolio text collate "C" not null,
     slot timestamptz not null,
-    people integer not null check (people >= 0),
+    people integer not null,
     primary key (tenant_id, portfolio, slot),
     foreign key (tenant_id) references messaging.tenants (id) on delete cascade
 ) with (fillfactor = 50);
@@ -361,7 +376,9 @@ create function messaging.portfolio_room(
         and c.slot > p_now - interval '24 hours 10 minutes';
     end;
 
--- Counts people of one portfolio, as many as there is room for. Returns those who may be sent to.
+-- Counts people of one portfolio, in the order given, as many as there is room for. Who was counted in the
+-- last 24 hours needs no room, and is counted anew: a day begins with the last message. Returns those
+-- who may be sent to.
 create function messaging.book_recipients(
     p_tenant uuid, p_portfolio text, p_limit integer, p_contacts uuid[], p_now timestamptz,
     out admitted uuid[], out again_at timestamptz
@@ -370,7 +387,6 @@ create function messaging.book_recipients(
     set enable_seqscan = off as $$
 declare
     v_known uuid[];
-    v_new uuid[];
     v_room integer;
 begin
     -- One after another: two slices must not see the same room.
@@ -378,24 +394,30 @@ begin
     v_known := array(select r.contact_id from messaging.portfolio_recipients as r
         where r.tenant_id = p_tenant and r.portfolio = p_portfolio
             and r.contact_id = any (p_contacts) and r.counted_at > p_now - interval '24 hours');
-    if p_contacts <@ v_known then
-        admitted := v_known;
-        return;
-    end if;
     select r.room, r.again_at into v_room, again_at
     from messaging.portfolio_room(p_tenant, p_portfolio, p_limit, p_now) as r;
-    v_new := array(select distinct c from unnest(p_contacts) as c where c <> all (v_known)
-        limit greatest(0, v_room));
-    admitted := v_known || v_new;
-    if v_new = '{}' then
+    admitted := v_known || array(
+        select c from unnest(p_contacts) with ordinality as u(c, ord) where c <> all (v_known)
+        group by c order by min(ord) limit greatest(0, v_room));
+    if admitted = '{}' then
         return;
     end if;
-    insert into messaging.portfolio_recipients (tenant_id, portfolio, contact_id, counted_at)
-    select p_tenant, p_portfolio, c, p_now from unnest(v_new) as c order by c
-    on conflict (tenant_id, portfolio, contact_id) do update set counted_at = excluded.counted_at;
+    with moved as (
+        select date_bin('10 minutes', r.counted_at, 'epoch') as slot, -count(*)::integer as people
+        from messaging.portfolio_recipients as r
+        where r.tenant_id = p_tenant and r.portfolio = p_portfolio and r.contact_id = any (v_known)
+        group by 1
+        union all
+        select date_bin('10 minutes', p_now, 'epoch'), cardinality(admitted)
+    )
     insert into messaging.portfolio_counts as c (tenant_id, portfolio, slot, people)
-    values (p_tenant, p_portfolio, date_bin('10 minutes', p_now, 'epoch'), cardinality(v_new))
-    on conflict (tenant_id, portfolio, slot) do update set people = c.people + excluded.people;
+    select p_tenant, p_portfolio, m.slot, sum(m.people) from moved as m
+    group by m.slot having sum(m.people) <> 0 order by m.slot
+    on conflict (tenant_id, portfolio, slot) do update
+        set people = greatest(0, c.people + excluded.people);
+    insert into messaging.portfolio_recipients (tenant_id, portfolio, contact_id, counted_at)
+    select p_tenant, p_portfolio, c, p_now from unnest(admitted) as c order by c
+    on conflict (tenant_id, portfolio, contact_id) do update set counted_at = excluded.counted_at;
 end
 $$;
 
@@ -412,25 +434,44 @@ create function messaging.book_sends(
     set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
     set join_collapse_limit = 1 as $$
 declare
-    v_held messaging.hold[];
+    v_held messaging.hold[] := '{}';
+    v_long uuid[];
     v_place record;
     v_booked record;
 begin
-    -- The pair: only threads with that many messages can be over.
-    v_held := array(
-        select row(i.id, 'pair', f.until)::messaging.hold
-        from unnest(p_items) as i
-        join messaging.whatsapp_conversations as c
-            on c.tenant_id = p_tenant and c.id = i.conversation and c.message_count >= 44
-        cross join lateral (
-            select messaging.pair_free_at(p_tenant, c.id, p_now) as until) as f
-        where f.until is not null);
+    -- The pair: only long threads can be over. Locked until the commit.
+    v_long := array(select c.id from messaging.whatsapp_conversations as c
+        where c.tenant_id = p_tenant and c.message_count >= 30
+            and c.id = any (array(select i.conversation from unnest(p_items) as i))
+        order by c.id);
+    if v_long <> '{}' then
+        insert into messaging.pair_limits (tenant_id, conversation_id, paid_until)
+        select p_tenant, c, p_now + interval '6 seconds' * (
+            select least(count(*), 44) from messaging.whatsapp_messages as m
+            where m.tenant_id = p_tenant and m.conversation_id = c and m.direction = 'outbound'
+                and m.accepted_at > p_now - interval '264 seconds')
+        from unnest(v_long) as c
+        where not exists (select from messaging.pair_limits as l
+            where l.tenant_id = p_tenant and l.conversation_id = c)
+        on conflict (tenant_id, conversation_id) do nothing;
+        perform 1 from messaging.pair_limits as l
+        where l.tenant_id = p_tenant and l.conversation_id = any (v_long)
+        order by l.conversation_id for no key update;
+        v_held := array(
+            select row(i.id, 'pair', f.until)::messaging.hold
+            from unnest(p_items) as i
+            cross join lateral (
+                select messaging.pair_free_at(p_tenant, i.conversation, p_now) as until) as f
+            where i.conversation = any (v_long) and f.until is not null);
+    end if;
 
     -- The portfolio, for messages outside a window.
     if exists (select from unnest(p_items) as i where i.outside) then
         for v_place in
-            select w.portfolio, w.people, array_agg(i.contact) as contacts
-            from unnest(p_items) as i
+            select w.portfolio, w.people,
+                array_agg(i.contact order by i.priority, i.ord) as contacts
+            from unnest(p_items) with ordinality
+                as i(id, account, conversation, contact, priority, outside, ord)
             join messaging.whatsapp_accounts as n on n.tenant_id = p_tenant and n.id = i.account
             cross join lateral messaging.portfolio_of(n) as w
             where i.outside and w.people is not null
@@ -441,8 +482,9 @@ begin
             from messaging.book_recipients(
                 p_tenant, v_place.portfolio, v_place.people, v_place.contacts, p_now) as b;
             v_held := v_held || array(
-                select row(i.id, 'portfolio', coalesce(v_booked.again_at, p_now + interval '1 hour')
-                    )::messaging.hold
+                -- Looked at again within the hour: a window may open, the limit may rise.
+                select row(i.id, 'portfolio', least(coalesce(v_booked.again_at, 'infinity'),
+                    p_now + interval '1 hour'))::messaging.hold
                 from unnest(p_items) as i
                 join messaging.whatsapp_accounts as n on n.tenant_id = p_tenant and n.id = i.account
                 cross join lateral messaging.portfolio_of(n) as w
@@ -478,6 +520,15 @@ begin
                 where x.place > v_booked.granted[x.priority / 10]);
         end if;
     end loop;
+
+    if v_long <> '{}' then
+        update messaging.pair_limits as l
+        set paid_until = greatest(l.paid_until, p_now) + interval '6 seconds'
+        where l.tenant_id = p_tenant and l.conversation_id = any (array(
+            select i.conversation from unnest(p_items) as i
+            where i.conversation = any (v_long)
+                and i.id <> all (array(select h.id from unnest(v_held) as h))));
+    end if;
     return v_held;
 end
 $$;

@@ -138,7 +138,8 @@ create function messaging.expire_flow_sessions(p_limit integer, p_now timestampt
                 when m.status in ('failed', 'denied', 'cancelled') then 'failed'
                 else 'expired' end,
             expires_at = case when a.due_at is not null
-                then greatest(a.due_at, due.now) + interval '24 hours' else s.expires_at end
+                then greatest(case when isfinite(a.due_at) then a.due_at end, due.now)
+                    + interval '24 hours' else s.expires_at end
         from due
         left join messaging.send_attempts as a on a.tenant_id = due.tenant_id
             and a.message_id = due.message_id and a.phase = 'pending'

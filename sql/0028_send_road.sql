@@ -29,9 +29,19 @@ alter type messaging.outgoing
 
 -- decision: the verdict of the limits, or of the cap, where it is another than the caller's.
 alter type messaging.reservation add attribute status text, add attribute decision jsonb;
-alter type messaging.intention add attribute outside boolean, add attribute kind text;
+alter type messaging.intention
+    add attribute outside boolean, add attribute kind text, add attribute template uuid;
+-- keeps: what held it up was not its own doing, and is no try.
+alter type messaging.settlement add attribute keeps boolean;
 -- decision: the verdict of a limit on what was allowed.
 alter type messaging.step add attribute decision jsonb;
+
+-- Whether an attempt that waits keeps later ones of its lane back: it is due, or comes in a moment after
+-- a retry or a limit. What waits for hours holds nobody up.
+create function messaging.holds_lane(o messaging.send_attempts, at timestamptz) returns boolean
+    language sql immutable parallel safe
+    return o.due_at <= at or ((o.tries > 0 or o.held_by in ('pair', 'throughput'))
+        and o.due_at <= at + interval '5 minutes');
 
 -- What the policy asks about a person who is sent a template. Without `at` what they were sent is not
 -- counted. (Questions of their own, not joins: beyond eight tables the planner takes joins as written.)
@@ -75,7 +85,9 @@ create function messaging.stored_template(
 create function messaging.paused_reason(number messaging.whatsapp_accounts) returns text
     language sql stable
     begin atomic
-    select coalesce(number.sends_paused_reason, w.sends_paused_reason)
+    select case when coalesce(w.sends_paused_until > number.sends_paused_until, true)
+            and w.sends_paused_until is not null
+        then w.sends_paused_reason else number.sends_paused_reason end
     from messaging.whatsapp_business_accounts as w
     where w.tenant_id = number.tenant_id and w.waba_id = number.waba_id;
     end;
@@ -134,7 +146,7 @@ begin
         k.request_sha256, k.answer, k.lease_until, k.message_id, v_now, a.paused_until,
         a.paused_reason, v.last_inbound_at,
         case when r.opt_in_status = 'opted_out' then r.opted_out_at end,
-        case when v.message_count >= 44 then messaging.pair_free_at(p_tenant, v.id, v_now) end,
+        case when v.message_count >= 30 then messaging.pair_free_at(p_tenant, v.id, v_now) end,
         a.sendable_at,
         -- Its components stand in the row of the first message that names it.
         case when i.n = p.n then p.told else p.told - 'components' end,
@@ -250,7 +262,7 @@ begin
     into r.conversation_id, r.window_expires_at, r.last_inbound_at, v_count
     from messaging.whatsapp_conversations as v
     where v.tenant_id = p_tenant and v.account_id = r.account_id and v.contact_id = r.contact_id;
-    if v_count >= 44 then
+    if v_count >= 30 then
         r.pair_free_at := messaging.pair_free_at(p_tenant, r.conversation_id, p_now);
     end if;
     if p_item ->> 'template' is null then
@@ -374,7 +386,7 @@ begin
             where o.tenant_id = p_tenant and o.lane = i.conversation and o.phase <> 'unconfirmed'
                 and (o.lease_token is not null
                     or (o.priority <= i.priority
-                        and (o.due_at <= p_now or o.tries > 0 or o.held_by is not null))));
+                        and messaging.holds_lane(o, p_now))));
         v_due := coalesce(i.due_at, p_now);
         if i.leased then
             v_held := (messaging.book_sends(p_tenant, array[row(i.id, i.account, i.conversation,
@@ -426,38 +438,53 @@ create function messaging.apply_caps(
 ) returns messaging.outgoing[]
     language plpgsql as $$
 declare
-    v_contact uuid;
-    v_sent timestamptz[];
+    v_order integer[];
+    v_contacts uuid[];
+    -- How many each of them has had, as text by contact.
+    v_sent jsonb;
+    v_more jsonb := '{}';
+    v_contact text;
+    v_hours integer;
     k integer;
 begin
-    for v_contact in
-        select distinct i.contact from unnest(p_items) as i
-        where i.cap is not null and i.state <> 'denied' and coalesce(i.reserved, true)
-            and i.contact is not null
-        order by 1
-    loop
-        insert into messaging.marketing_sends (tenant_id, contact_id, sent_at)
-        values (p_tenant, v_contact, '{}') on conflict (tenant_id, contact_id) do nothing;
-        select s.sent_at into v_sent from messaging.marketing_sends as s
-        where s.tenant_id = p_tenant and s.contact_id = v_contact for no key update;
-        for k in 1 .. cardinality(p_items) loop
-            continue when p_items[k].contact is distinct from v_contact or p_items[k].cap is null
-                or p_items[k].state = 'denied' or not coalesce(p_items[k].reserved, true);
-            if messaging.recent_sends(v_sent, p_items[k].cap_hours, p_now) < p_items[k].cap then
-                -- No cap looks back further than the tenant's own hours.
-                v_sent := array(select t from unnest(v_sent) as t
-                    where t > p_now - p_items[k].cap_hours * interval '1 hour') || p_now;
-            else
-                p_items[k].state := 'denied';
-                p_items[k].lease := false;
-                p_items[k].decision := jsonb_build_array((p_items[k].decision -> 0)
-                    || jsonb_build_object('verdict', 'denied', 'reason', 'frequency_cap', 'hint',
-                        'the person has had as much marketing as the tenant allows'));
-            end if;
-        end loop;
-        update messaging.marketing_sends as s set sent_at = v_sent
-        where s.tenant_id = p_tenant and s.contact_id = v_contact;
+    select array_agg(i.ord order by i.ord), array_agg(distinct i.contact), max(i.cap_hours)
+    into v_order, v_contacts, v_hours
+    from (select u.ordinality::integer as ord, u.contact, u.cap_hours
+        from unnest(p_items) with ordinality as u where u.cap is not null
+            and u.state <> 'denied' and coalesce(u.reserved, true) and u.contact is not null) as i;
+    if v_order is null then
+        return p_items;
+    end if;
+    insert into messaging.marketing_sends (tenant_id, contact_id, sent_at)
+    select p_tenant, c, '{}' from unnest(v_contacts) as c order by c
+    on conflict (tenant_id, contact_id) do nothing;
+    select jsonb_object_agg(s.contact_id, messaging.recent_sends(s.sent_at, v_hours, p_now))
+    into v_sent
+    from (select o.contact_id, o.sent_at from messaging.marketing_sends as o
+        where o.tenant_id = p_tenant and o.contact_id = any (v_contacts)
+        order by o.contact_id for no key update) as s;
+    foreach k in array v_order loop
+        v_contact := p_items[k].contact::text;
+        if (v_sent ->> v_contact)::integer + coalesce((v_more ->> v_contact)::integer, 0)
+            < p_items[k].cap
+        then
+            v_more := jsonb_set(v_more, array[v_contact],
+                to_jsonb(coalesce((v_more ->> v_contact)::integer, 0) + 1));
+        else
+            p_items[k].state := 'denied';
+            p_items[k].lease := false;
+            p_items[k].decision := jsonb_build_array((p_items[k].decision -> 0)
+                || jsonb_build_object('verdict', 'denied', 'reason', 'frequency_cap', 'hint',
+                    'the person has had as much marketing as the tenant allows'));
+        end if;
     end loop;
+    -- No cap looks back further than the tenant's own hours.
+    update messaging.marketing_sends as s
+    set sent_at = array(select t from unnest(s.sent_at) as t
+            where t > p_now - v_hours * interval '1 hour')
+        || array_fill(p_now, array[m.value::integer])
+    from jsonb_each_text(v_more) as m
+    where s.tenant_id = p_tenant and s.contact_id = m.key::uuid;
     return p_items;
 end
 $$;
@@ -555,7 +582,7 @@ begin
             where o.tenant_id = p_tenant and o.lane = x.conversation and o.phase <> 'unconfirmed'
                 and (o.lease_token is not null
                     or (o.priority <= x.priority
-                        and (o.due_at <= p_now or o.tries > 0 or o.held_by is not null)))
+                        and messaging.holds_lane(o, p_now)))
         ) order by x.n)
     into v_leasable
     from (
@@ -705,8 +732,7 @@ begin
             and not exists (select from messaging.send_attempts as o
                 where o.tenant_id = p_tenant and o.lane = a.lane and o.phase <> 'unconfirmed'
                     and o.message_id <> a.message_id and (o.lease_token is not null
-                        or (o.seq < a.seq and o.priority <= a.priority and (o.due_at <= v_now
-                            or o.tries > 0 or o.held_by is not null))))
+                        or (o.seq < a.seq and o.priority <= a.priority and messaging.holds_lane(o, v_now))))
         order by a.seq
         for update of a skip locked
     ), heads as (
@@ -823,6 +849,7 @@ declare
     v_account uuid;
     v_held_back messaging.hold[] := '{}';
     v_hold messaging.hold;
+    v_stale uuid[];
     k integer;
 begin
     perform set_config('switchboard.tenant_id', p_tenant::text, true);
@@ -887,13 +914,38 @@ begin
             and a.lease_token = p_token
         order by a.message_id for update) as a;
 
+    -- What has changed since it was decided goes back into the queue, where the whole policy is asked again:
+    -- a stop, a pause, a person who is blocked or has said STOP, its end.
+    if cardinality(v_held) > 0 and cardinality(v_intent) > 0 then
+        v_stale := array(
+            select a.message_id
+            from unnest(v_intent) as i
+            join messaging.send_attempts as a on a.tenant_id = p_tenant and a.message_id = i.id
+            join messaging.tenants as t on t.id = p_tenant
+            join messaging.whatsapp_accounts as n on n.tenant_id = p_tenant and n.id = a.account_id
+            join messaging.contacts as r on r.tenant_id = p_tenant and r.id = a.contact_id
+            where i.verdict = 'allowed' and i.id = any (v_held)
+                and (a.expires_at <= v_now or t.sends_stopped_at is not null or not t.is_active
+                    or n.sends_stopped_at is not null or not messaging.is_number_active(n)
+                    or messaging.paused_until(n, v_now) is not null or r.is_blocked
+                    or (r.opt_in_status = 'opted_out' and r.opted_out_at > a.created_at)));
+        for k in 1 .. cardinality(v_intent) loop
+            if v_intent[k].id = any (v_stale) then
+                v_intent[k].verdict := 'held';
+                v_intent[k].due_at := v_now;
+                v_intent[k].code := null;
+                v_intent[k].decision := null;
+            end if;
+        end loop;
+    end if;
     -- The limits, right before the bytes: what is over waits, with its reason.
     if cardinality(v_held) > 0 and cardinality(v_intent) > 0 then
         v_held_back := messaging.book_sends(p_tenant, array(
             select row(a.message_id, a.account_id, a.conversation_id, a.contact_id, a.priority,
                 coalesce(i.outside, false))::messaging.booking
             from unnest(v_intent) with ordinality
-                as i(id, verdict, decision, due_at, delay, code, message, key, answer, outside, kind, ord)
+                as i(id, verdict, decision, due_at, delay, code, message, key, answer, outside, kind,
+                    template, ord)
             join messaging.send_attempts as a on a.tenant_id = p_tenant and a.message_id = i.id
             where i.verdict = 'allowed' and i.id = any (v_held) and i.id = any (v_unsent)
             order by i.ord), v_now);
@@ -1000,7 +1052,8 @@ begin
         lease_until = case i.verdict when 'allowed' then p_now + p_lease end,
         intent_at = case i.verdict when 'allowed' then p_now else a.intent_at end,
         due_at = coalesce(i.due_at, p_now + i.delay * interval '1 second', a.due_at),
-        held_by = case i.verdict when 'held' then i.code end
+        held_by = case i.verdict when 'held' then i.code end,
+        template_id = coalesce(i.template, a.template_id)
     from unnest(p_intent) as i
     where a.tenant_id = p_tenant and a.message_id = i.id and i.id = any (p_held)
         and i.id = any (p_unsent) and i.verdict in ('allowed', 'deferred', 'held');
@@ -1012,6 +1065,133 @@ begin
         where a.tenant_id = p_tenant and a.message_id = i.id and i.id = any (p_held)
             and (i.verdict not in ('allowed', 'deferred', 'held') or i.id <> all (p_unsent));
     end if;
+end
+$$;
+
+-- Ends the attempts of p_sent (locked, `sending` and ours) by their results.
+create or replace function messaging.end_attempts(
+    p_tenant uuid, p_settle messaging.settlement[], p_sent uuid[], p_now timestamptz
+) returns void
+    language plpgsql as $$
+begin
+    with finished as (
+        delete from messaging.send_attempts as a
+        using unnest(p_settle) as s
+        where a.tenant_id = p_tenant and a.message_id = s.id and s.id = any (p_sent)
+            and s.result in ('accepted', 'failed')
+        returning a.message_id, a.contact_id, a.recipient, a.attempt, s.result, s.response, s.code,
+            s.message
+    )
+    insert into messaging.delivery_logs (tenant_id, id, message_id, contact_id, channel, recipient,
+        attempt, status, provider_response, error_code, error_message, created_at)
+    select p_tenant, messaging.new_id(p_now), f.message_id, f.contact_id, 'whatsapp', f.recipient,
+        f.attempt, f.result, f.response, f.code, f.message, p_now
+    from finished as f;
+
+    if exists (select from unnest(p_settle) as s where s.result in ('retry', 'unconfirmed')) then
+        update messaging.send_attempts as a
+        set phase = case s.result when 'retry' then 'pending' else 'unconfirmed' end,
+            lease_token = null, lease_until = null,
+            due_at = p_now + coalesce(s.delay, 0) * interval '1 second',
+            tries = a.tries + (s.result = 'retry' and not coalesce(s.keeps, false))::integer,
+            settle_at = case s.result when 'unconfirmed' then p_now + messaging.settle_time(a.kind) end
+        from unnest(p_settle) as s
+        where a.tenant_id = p_tenant and a.message_id = s.id and s.id = any (p_sent)
+            and s.result in ('retry', 'unconfirmed');
+    end if;
+end
+$$;
+
+-- The one-item road of advance_sends, for a single message: the same rows in scalar steps.
+create or replace function messaging.settle_send(
+    p_tenant uuid, p_token uuid, s messaging.settlement, p_now timestamptz
+) returns messaging.step
+    language plpgsql as $$
+declare
+    r messaging.step;
+    v_attempt messaging.send_attempts;
+    v_stood boolean := false;
+    v_falls boolean := s.result = 'retry';
+    v_target text := case s.result when 'retry' then 'pending' else s.result end;
+    v_rank smallint := messaging.status_rank(v_target);
+begin
+    if s.key is not null then
+        update messaging.idempotency_keys as k set answer = s.answer
+        where k.tenant_id = p_tenant and k.key = s.key and k.message_id = s.id and k.answer is null;
+    end if;
+    if s.wamid is not null then
+        insert into messaging.message_keys as k
+            (tenant_id, account_id, wa_message_id, message_id, created_at)
+        values (p_tenant, s.account, s.wamid, s.id, p_now)
+        on conflict (account_id, wa_message_id)
+            do update set message_id = coalesce(k.message_id, excluded.message_id)
+        returning k.xmax <> 0 into v_stood;
+    end if;
+    if s.wa_id is not null then
+        insert into messaging.contact_identifiers (tenant_id, kind, value, contact_id, created_at)
+        values (p_tenant, 'phone', s.wa_id, s.contact, p_now)
+        on conflict (tenant_id, kind, value) do nothing;
+    end if;
+
+    perform 1 from messaging.whatsapp_messages as m
+    where m.tenant_id = p_tenant and m.id = s.id for no key update;
+    if s.result in ('accepted', 'failed') then
+        delete from messaging.send_attempts as a
+        where a.tenant_id = p_tenant and a.message_id = s.id and a.lease_token = p_token
+            and a.phase = 'sending'
+        returning a.* into v_attempt;
+    else
+        update messaging.send_attempts as a
+        set phase = case when v_falls then 'pending' else 'unconfirmed' end,
+            lease_token = null, lease_until = null,
+            due_at = p_now + coalesce(s.delay, 0) * interval '1 second',
+            tries = a.tries + (v_falls and not coalesce(s.keeps, false))::integer,
+            settle_at = case when not v_falls then p_now + messaging.settle_time(a.kind) end
+        where a.tenant_id = p_tenant and a.message_id = s.id and a.lease_token = p_token
+            and a.phase = 'sending'
+        returning a.* into v_attempt;
+    end if;
+    if v_attempt.message_id is null then
+        -- Fenced: only the id that Meta gave is kept.
+        update messaging.whatsapp_messages as m
+        set wa_message_id = coalesce(m.wa_message_id, s.wamid), updated_at = p_now
+        where m.tenant_id = p_tenant and m.id = s.id
+        returning m.id, 'fenced', m.status, m.wa_message_id into r;
+    else
+        update messaging.whatsapp_messages as m
+        set wa_message_id = coalesce(m.wa_message_id, s.wamid),
+            status = case when messaging.moves(m.status_rank, v_rank, v_falls)
+                then v_target else m.status end,
+            status_rank = case when messaging.moves(m.status_rank, v_rank, v_falls)
+                then v_rank else m.status_rank end,
+            accepted_at = case when v_target = 'accepted'
+                then coalesce(m.accepted_at, p_now) else m.accepted_at end,
+            failed_at = case when v_target = 'failed'
+                then least(m.failed_at, p_now) else m.failed_at end,
+            error_code = case when messaging.explains(v_target,
+                    messaging.moves(m.status_rank, v_rank, v_falls), p_now, s.errors, m.failed_at, m.errors)
+                then s.code else m.error_code end,
+            error_message = case when messaging.explains(v_target,
+                    messaging.moves(m.status_rank, v_rank, v_falls), p_now, s.errors, m.failed_at, m.errors)
+                then s.message else m.error_message end,
+            errors = case when messaging.explains(v_target,
+                    messaging.moves(m.status_rank, v_rank, v_falls), p_now, s.errors, m.failed_at, m.errors)
+                then s.errors else m.errors end,
+            retry_count = m.retry_count + v_falls::integer,
+            updated_at = p_now
+        where m.tenant_id = p_tenant and m.id = s.id
+        returning m.id, 'settled', m.status, m.wa_message_id into r;
+        if s.result in ('accepted', 'failed') then
+            insert into messaging.delivery_logs (tenant_id, id, message_id, contact_id, channel,
+                recipient, attempt, status, provider_response, error_code, error_message, created_at)
+            values (p_tenant, messaging.new_id(p_now), s.id, v_attempt.contact_id, 'whatsapp',
+                v_attempt.recipient, v_attempt.attempt, s.result, s.response, s.code, s.message, p_now);
+        end if;
+    end if;
+    if v_stood then
+        perform messaging.apply_status_events(p_tenant, s.account, array[s.wamid], p_now);
+    end if;
+    return r;
 end
 $$;
 
@@ -1071,8 +1251,7 @@ begin
                     where o.tenant_id = a.tenant_id and o.lane = a.lane
                         and o.phase <> 'unconfirmed' and o.message_id <> a.message_id
                         and (o.lease_token is not null or (o.seq < a.seq
-                            and o.priority <= a.priority and (o.due_at <= v_now or o.tries > 0
-                                or o.held_by is not null))))
+                            and o.priority <= a.priority and messaging.holds_lane(o, v_now))))
             order by a.due_at, a.seq
             -- No more than the number's bucket will let out.
             limit least(p_limit, messaging.claimable(u.priority, l.paid_until, messaging.rate_of(
@@ -1158,6 +1337,15 @@ begin
         where o.expires_at <= v_now order by o.tenant_id, o.key limit 10000
         for update skip locked) as o
     where k.tenant_id = o.tenant_id and k.key = o.key;
+    -- Held by a template that was approved while it was being held, or that is gone.
+    update messaging.send_attempts as a set due_at = v_now
+    from (select o.tenant_id, o.message_id from messaging.send_attempts as o
+        where o.due_at = 'infinity' and o.lease_token is null and not exists (
+            select from messaging.whatsapp_templates as t
+            where t.tenant_id = o.tenant_id and t.id = o.template_id
+                and t.status in ('PAUSED', 'PENDING', 'IN_APPEAL'))
+        order by o.tenant_id, o.message_id for update skip locked) as o
+    where a.tenant_id = o.tenant_id and a.message_id = o.message_id;
     -- Nobody asks about people who were counted more than a day ago.
     delete from messaging.portfolio_recipients as r
     using (select o.tenant_id, o.portfolio, o.contact_id from messaging.portfolio_recipients as o
@@ -1180,7 +1368,8 @@ grant execute on function messaging.numbers_with_sends(),
 reset role;
 revoke create on schema messaging from door;
 
--- What a template of Meta's holds back goes on when Meta approves it again.
+-- What a template of Meta's holds back goes on when Meta approves it again, or refuses it for good: then
+-- the policy says so. While an edited one is looked at it waits on.
 create function messaging.release_sends() returns trigger
     language plpgsql as $$
 begin
@@ -1190,9 +1379,12 @@ begin
 end
 $$;
 create trigger release_sends after update of states on messaging.whatsapp_templates
-    for each row when (old.status is distinct from new.status)
+    for each row when (old.status is distinct from new.status
+        and coalesce(new.status, '') not in ('PAUSED', 'PENDING', 'IN_APPEAL'))
     execute function messaging.release_sends();
 
+create policy door on messaging.whatsapp_templates for select to door using (true);
+grant select on messaging.whatsapp_templates to door;
 create policy door on messaging.portfolio_recipients to door using (true);
 create policy door on messaging.portfolio_counts to door using (true);
 grant select, update, delete on messaging.portfolio_recipients, messaging.portfolio_counts to door;

@@ -396,3 +396,24 @@ def test_the_confirmation_of_a_stop_is_let_through_at_a_later_attempt(scene: Sce
     # Another automation's sentence is none.
     other = scene.text(origin=Origin.AUTOMATION, origin_id=scene.person.contact_id)
     assert scene.send(other).status == 422
+
+
+def test_a_code_is_not_shown_in_the_thread(scene: Scene) -> None:
+    scene.store_template(category="AUTHENTICATION")
+    assert scene.send(scene.template()).status == 200
+    (thread,) = scene.place.rows("whatsapp_conversations")
+    assert "Ana" not in (thread["last_message_preview"] or "")
+
+
+def test_only_who_may_be_urgent_says_that_an_unknown_template_is_a_code(scene: Scene) -> None:
+    scene.change(scene.person, opt_in_status="opted_out")
+    item = scene.template("authentication")
+    sends = frozenset({"messages:send"})
+    tenant = scene.place.tenant_id
+    told = outbox.rehearse(scene.tools, tenant, item, scopes=sends)
+    assert told.body["decision"]["reason"] == "opted_out"
+    told = outbox.rehearse(scene.tools, tenant, item, scopes=sends | {"messages:urgent"})
+    assert told.body["status"] == "allowed"
+    scene.store_template(category="AUTHENTICATION")
+    told = outbox.rehearse(scene.tools, tenant, item, scopes=sends)
+    assert told.body["status"] == "allowed"

@@ -107,11 +107,19 @@ def test_a_number_waits_as_long_as_meta_says() -> None:
     assert settlement(READY, throttled(Scope.NUMBER, 20))["delay"] >= 20
 
 
-@pytest.mark.parametrize("outcome", [NotSent("x"), throttled(Scope.PAIR), rejected(134101)])
+@pytest.mark.parametrize("outcome", [NotSent("x"), rejected(134101)])
 def test_after_the_last_try_it_is_failed(outcome: NotSent | Throttled | Rejected) -> None:
     ready = replace(READY, attempt=1)
     assert settlement(replace(ready, tries=TRIES - 2), outcome)["result"] == "retry"
     assert settlement(replace(ready, tries=TRIES - 1), outcome)["result"] == "failed"
+
+
+def test_a_limit_of_metas_fails_nobody_and_what_is_held_is_no_try() -> None:
+    late = replace(READY, attempt=1, tries=TRIES + 5)
+    assert settlement(late, throttled(Scope.PAIR))["result"] == "retry"
+    held = settlement(late, throttled(Scope.NUMBER))
+    assert (held["result"], held["keeps"]) == ("retry", True)
+    assert "keeps" not in settlement(READY, throttled(Scope.PAIR))
 
 
 def test_a_second_attempt_that_never_left_says_nothing_of_the_first() -> None:

@@ -166,6 +166,7 @@ def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
             row.at, row.kind, expires_at=row.expires_at, window_expires_at=row.window_expires_at
         ),
         outside=kind is not Kind.REPLY and not facts.window_open,
+        template_id=stored.get("id"),
     )
 
 

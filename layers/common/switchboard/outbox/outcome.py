@@ -110,7 +110,7 @@ def _refused(ready: Ready, outcome: Rejected | Throttled) -> dict[str, Any]:
     rule = None if outcome.code is None else rule_of(outcome.code, outcome.http_status)
     fate = _fate(outcome, rule)
     if fate is Fate.HOLD:
-        row = {"result": "retry", "delay": _hold_delay(ready, outcome)}
+        row = {"result": "retry", "delay": _hold_delay(ready, outcome), "keeps": True}
         row["rest"] = row["delay"]
         return _with_error(row, code, outcome.title, error)
     if fate is Fate.RETRY and _may_try_again(ready, rule):
@@ -133,6 +133,9 @@ def _fate(outcome: Rejected | Throttled, rule: Rule | None) -> Fate:
 
 
 def _may_try_again(ready: Ready, rule: Rule | None) -> bool:
+    # A limit of Meta's is nothing that a message could fail of.
+    if rule is not None and rule.scope is Scope.PAIR:
+        return True
     # What has an end of its own waits for the time that Meta names, however often.
     if rule is not None and rule.action is Action.LATER and ready.lasts_s is not None:
         return True

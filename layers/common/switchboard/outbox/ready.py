@@ -24,7 +24,7 @@ class Ready:
     messaging.advance_sends); None where the reservation was the intent already. `lasts_s` are the
     seconds, from when it was decided, after which it is worth nothing: its own end, or that of the
     window it answers in; None where it has none. `outside`: it is sent outside the person's window,
-    and counts against the portfolio's people.
+    and counts against the portfolio's people. `template_id` is the stored template's.
     """
 
     tenant_id: UUID
@@ -47,6 +47,7 @@ class Ready:
     intent: dict[str, Any] | None = None
     lasts_s: float | None = None
     outside: bool = False
+    template_id: str | None = None
 
     @property
     def callback_data(self) -> str:

@@ -33,6 +33,7 @@ from switchboard.policy import (
     person_of,
     portfolio_of,
 )
+from switchboard.policy.gates.key import URGENT
 from switchboard.policy.verdict import category_of, document, due_at
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Asked, Reserved
@@ -210,6 +211,9 @@ class _Reserver:
         recipient, recipient_kind = _recipient(item, asked)
         stored = asked.template or {}
         kind = item.kind(stored.get("category"))
+        if kind is Kind.AUTHENTICATION and not stored.get("category") and not self._may_be_urgent():
+            # Only the caller says that it is a code, and a code passes opt-outs.
+            kind = Kind.UTILITY
         if item.urgent and kind is Kind.MARKETING:
             raise Unprocessable("marketing cannot be urgent", field="urgent")
         warnings = (*item.warnings, *_misfits(item, stored))
@@ -245,10 +249,12 @@ class _Reserver:
                 window_expires_at=asked.window_expires_at,
             ),
             outside=kind is not Kind.REPLY and not facts.window_open,
+            template_id=stored.get("id"),
         )
         answer = _known_answer(ready, verdict)
         row = _row(item, asked, ready, verdict, kind)
-        row["preview"] = _preview(item, stored)
+        # A code is nobody's to read in a list.
+        row["preview"] = item.preview if kind is Kind.AUTHENTICATION else _preview(item, stored)
         if kind is Kind.MARKETING and facts.person is not None and facts.person.cap is not None:
             row["cap"], row["cap_hours"] = facts.person.cap, facts.person.cap_hours
         row["new_conversation"] = asked.conversation_id or new_id()
@@ -257,6 +263,9 @@ class _Reserver:
             row["sha256"] = item.sha256.hex()
             row["answer"] = None if answer is None else answer.stored()
         return _Plan(ready, row, answer)
+
+    def _may_be_urgent(self) -> bool:
+        return self.scopes is None or URGENT in self.scopes
 
     def _facts(self, item: Outgoing, asked: Asked, recipient: str, kind: Kind) -> Facts:
         return Facts(

@@ -161,6 +161,7 @@ class Road:
                     "id": ready.message_id,
                     "kind": ready.kind,
                     "outside": ready.outside,
+                    "template": ready.template_id,
                 }
             )
         for ready in release:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.db import Connection
+from switchboard.kernel.errors import ProblemError, Unavailable
 from switchboard.kernel.log import log
 from switchboard.outbox.answers import Answer, of_message, of_problem
 from switchboard.outbox.commit import commit
@@ -57,11 +58,17 @@ def _send_many(
         tools, lambda run: commit(tools, run), tenant_id, items, token=token, scopes=scopes
     )
     road = Road(tools, token, until=until)
-    if reservation.sending or reservation.leased:
-        road.run(reservation.sending, reservation.leased)
-    if reservation.blocked:
-        _wait_for_lanes(tools, reservation.blocked, road, token)
+    try:
+        if reservation.sending or reservation.leased:
+            road.run(reservation.sending, reservation.leased)
+        if reservation.blocked:
+            _wait_for_lanes(tools, reservation.blocked, road, token)
+    except Unavailable:
+        # All of them are stored and some have gone out: a caller who is told to come again would
+        # send those twice. What is known is told, a worker goes on with the rest.
+        log.error("outbox.database_lost", messages=len(items))
     answers = [_answer(tools, tenant_id, n, reservation, road.results) for n in range(len(items))]
+    _end_leases(tools, tenant_id, items, answers)
     _log(answers)
     if any(answer.status == 202 and answer.body["status"] == "pending" for answer in answers):
         tools.nudge()
@@ -94,6 +101,28 @@ def _wait_for_lanes(tools: Tools, blocked: Sequence[Ready], road: Road, token: U
             pause = min(2 * pause, 0.1)
 
 
+def _end_leases(
+    tools: Tools, tenant_id: UUID, items: Sequence[Outgoing], answers: Sequence[Answer]
+) -> None:
+    """Let the next request with the key of a message that waits be told what became of it."""
+    keys = [
+        item.key
+        for item, answer in zip(items, answers, strict=True)
+        if item.key is not None and "id" in answer.body and answer.status in {202, 422}
+    ]
+    if not keys:
+        return
+    try:
+        commit(
+            tools,
+            lambda connection: store.end_keys(connection, tenant_id, keys, now=tools.clock.now),
+            again=True,
+        )
+    except Unavailable:
+        # The lease ends by itself in half a minute.
+        log.warning("outbox.keys_leased", keys=len(keys))
+
+
 def _answer(
     tools: Tools,
     tenant_id: UUID,
@@ -104,7 +133,11 @@ def _answer(
     if n in reservation.answers:
         return reservation.answers[n]
     if n in reservation.unfinished:
-        return status_of(tools, tenant_id, reservation.unfinished[n])
+        try:
+            return status_of(tools, tenant_id, reservation.unfinished[n])
+        except ProblemError as error:
+            # Its neighbours have answers of their own.
+            return of_problem(error)
     ready = reservation.messages[n]
     result = results.get(ready.message_id, Result("pending", None, None))
     return of_message(

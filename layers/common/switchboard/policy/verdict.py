@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from switchboard.policy.facts import Kind
+from switchboard.policy.gates.number import PAUSED as NUMBER_PAUSED
 from switchboard.policy.gates.template import PAUSED
 
 #: Gate name -> `allowed`, or the reason of its denial or deferral.
@@ -46,9 +47,12 @@ Verdict = Allowed | Denied | Deferred
 def due_at(verdict: Deferred) -> datetime | str | None:
     """Return when a deferred attempt is due again; what a template holds back, when it is released.
 
-    None: at once, once its number or its tenant may send again; until then nobody claims it.
+    None: at once, when its number or its tenant may send again; until then nobody claims it, and
+    lifting a pause before its time is one update.
     """
-    return "infinity" if verdict.reason == PAUSED else verdict.until
+    if verdict.reason == PAUSED:
+        return "infinity"
+    return None if verdict.reason == NUMBER_PAUSED else verdict.until
 
 
 def category_of(given: str | None, kind: Kind) -> str | None:

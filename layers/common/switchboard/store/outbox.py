@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from switchboard.kernel.db import Connection, queries
+from switchboard.kernel.db import Connection, queries, set_tenant
 
 _SQL = queries(__package__ or "", "outbox")
 _ASK, _RESERVE, _ADVANCE = _SQL["ask"], _SQL["reserve"], _SQL["advance"]
@@ -180,6 +180,17 @@ def lease(
         },
     )
     return [row[0] for row in rows]
+
+
+def end_keys(
+    connection: Connection, tenant_id: UUID, keys: Sequence[str], now: datetime | None
+) -> None:
+    """End the leases of idempotency keys whose requests were answered with a message that waits."""
+    with connection.transaction():
+        set_tenant(connection, tenant_id)
+        connection.execute(
+            _SQL["end_keys"], {"tenant": tenant_id, "keys": sorted(keys), "now": now}
+        )
 
 
 def claim(

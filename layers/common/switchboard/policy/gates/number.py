@@ -12,6 +12,7 @@ from switchboard.policy.gates._gate import ALL, Defer, Deny, Finding, Gate
 _OFF = frozenset({"disconnected", "suspended"})
 #: The year of a pause that only a person or a new token ends.
 NOBODY_KNOWS = 9999
+PAUSED = "number_paused"
 
 
 def _ask(facts: Facts) -> Finding:
@@ -28,7 +29,7 @@ def _ask(facts: Facts) -> Finding:
     if facts.paused_until is not None:
         known = facts.paused_until.year < NOBODY_KNOWS
         return Defer(
-            "number_paused",
+            PAUSED,
             f"Meta holds the number back: {facts.paused_reason or 'no reason given'}",
             facts.paused_until if known else None,
         )

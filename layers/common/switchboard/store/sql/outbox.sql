@@ -13,6 +13,14 @@ select n, reserved, contact_id, conversation_id, leased, status, decision
 from messaging.reserve_sends(%(tenant)s, %(token)s, %(items)s::jsonb,
     make_interval(secs => %(lease_s)s), %(now)s)
 
+-- name: end_keys
+update messaging.idempotency_keys as k
+set lease_until = least(k.lease_until, coalesce(%(now)s, clock_timestamp()))
+from (select o.key from messaging.idempotency_keys as o
+    where o.tenant_id = %(tenant)s and o.key = any (%(keys)s) and o.answer is null
+    order by o.key for no key update) as o
+where k.tenant_id = %(tenant)s and k.key = o.key
+
 -- name: lease
 select * from messaging.lease_sends(%(tenant)s, %(token)s, %(messages)s,
     make_interval(secs => %(lease_s)s), %(now)s)
