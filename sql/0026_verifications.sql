@@ -87,8 +87,9 @@ begin
 end
 $$;
 
--- Takes the code out of the messages of a verification that no longer wait to be sent, and notes the
--- message. Returns whether one still waits. A message of a code is never sent a second time.
+-- Takes the code out of the messages of a verification that no longer wait to be sent, and out of the
+-- thread's preview where it is theirs, and notes the message. Returns whether one still waits. A message
+-- of a code is never sent a second time.
 create function messaging.hide_code(p_tenant uuid, p_id uuid, p_now timestamptz default null)
     returns boolean
     language plpgsql
@@ -101,6 +102,11 @@ declare
 begin
     select * into v_one from messaging.phone_verifications as v
     where v.tenant_id = p_tenant and v.id = p_id;
+    -- The thread before its messages: the order of locks everywhere.
+    perform 1 from messaging.whatsapp_conversations as c
+    where c.tenant_id = p_tenant and c.account_id = v_one.account_id
+        and c.contact_id = v_one.contact_id
+    for no key update;
     for v_message, v_status in
         select m.id, m.status
         from messaging.whatsapp_conversations as c
@@ -114,6 +120,12 @@ begin
         if v_status in ('pending', 'sending') then
             v_waits := true;
         else
+            update messaging.whatsapp_conversations as c
+            set last_message_preview = '[template]',
+                updated_at = coalesce(p_now, clock_timestamp())
+            where c.tenant_id = p_tenant and c.account_id = v_one.account_id
+                and c.contact_id = v_one.contact_id and c.last_message_key = v_message::text
+                and c.last_message_preview <> '[template]';
             update messaging.whatsapp_messages as m
             set content = m.content - 'components',
                 updated_at = coalesce(p_now, clock_timestamp())

@@ -81,6 +81,23 @@ class Codes:
         assert status == 200, made
         return made
 
+    def store_template(self, category: str) -> None:
+        """Store the template, or its category anew; its body shows the code."""
+        place = self.desk.place
+        states = json.dumps({"id": "77", "category": category, "status": {"status": "APPROVED"}})
+        address = {"type": "URL", "text": "Copy", "url": "https://www.whatsapp.com/otp/?c={{1}}"}
+        body = {"type": "BODY", "text": "{{1}} is your code."}
+        components = json.dumps([body, {"type": "BUTTONS", "buttons": [address]}])
+        self.desk.world.everything.execute(
+            "insert into messaging.whatsapp_templates (tenant_id, waba_id, name, language, states,"
+            " parameter_format, components, components_fetched_at)"
+            " values (%s, %s, 'login_code', 'en', messaging.states_at(%s, 1), 'POSITIONAL', %s,"
+            " clock_timestamp())"
+            " on conflict (tenant_id, waba_id, name, language)"
+            " do update set states = excluded.states",
+            (place.tenant_id, place.waba_id, states, components),
+        )
+
     @property
     def code(self) -> str:
         """The code that was sent last."""
@@ -169,6 +186,61 @@ def test_the_code_is_nowhere_once_its_message_has_gone(
     (message,) = codes.desk.place.rows("whatsapp_messages")
     assert message["content"] == {"name": "login_code", "language": {"code": "en"}}
     assert codes.check(made["id"], code)["verified"] is True
+
+
+@pytest.mark.parametrize("category", ["UTILITY", "MARKETING"])
+def test_a_template_of_another_category_carries_no_code(codes: Codes, category: str) -> None:
+    codes.store_template(category)
+    status, problem = codes.call(START, body=codes.body())
+    assert (status, problem["field"]) == (422, "template")
+    assert category in problem["detail"]
+    assert codes.graph.asked == []
+    assert codes.desk.place.rows("phone_verifications") == []
+    codes.store_template("AUTHENTICATION")
+    made = codes.start()
+    assert codes.code not in codes.everywhere()
+    assert codes.check(made["id"], codes.code)["verified"] is True
+
+
+def change_category(codes: Codes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meta moves the template between the look at it and the send: the inbox shows its text."""
+    send = verifications.outbox.send
+
+    def sent_later(*given: Any, **more: Any) -> Any:
+        codes.store_template("UTILITY")
+        return send(*given, **more)
+
+    codes.store_template("AUTHENTICATION")
+    monkeypatch.setattr(verifications.outbox, "send", sent_later)
+
+
+def preview(codes: Codes) -> str:
+    (thread,) = codes.desk.place.rows("whatsapp_conversations")
+    return str(thread["last_message_preview"])
+
+
+def test_the_thread_shows_no_code_though_the_template_became_another_kind(
+    codes: Codes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_category(codes, monkeypatch)
+    codes.start()
+    assert preview(codes) == "[template]"
+    assert codes.code not in codes.everywhere()
+
+
+def test_a_newer_messages_preview_stays(codes: Codes, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_category(codes, monkeypatch)
+    codes.graph.answer = lambda path, body: (429, {"error": {"code": 130429, "message": "slow"}})
+    made = codes.start()
+    (message,) = codes.desk.place.rows("whatsapp_messages")
+    code = message["content"]["components"][0]["parameters"][0]["text"]
+    assert preview(codes) == f"{code} is your code."
+    codes.desk.hear(PHONE, "are you there?", minute=180)
+    codes.time.turn(minutes=10)
+    codes.desk.set("whatsapp_messages", message["id"], status="expired")
+    end(codes, made["id"])
+    assert preview(codes) == "are you there?"
+    assert code not in codes.everywhere()
 
 
 def test_a_thief_of_the_database_cannot_guess(codes: Codes) -> None:

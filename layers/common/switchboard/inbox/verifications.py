@@ -3,7 +3,8 @@
 Of a code the database holds an HMAC under a random key, and of the key only what KMS made of it:
 whoever steals the database cannot try the million codes against it, as they could against any hash
 that needs nothing else, however slow. The message that carries the code must be stored to be sent;
-its parameters are taken out of it as soon as it no longer waits (`hide_code`).
+its parameters are taken out of it as soon as it no longer waits (`hide_code`), and so is what the
+thread shows of it.
 """
 
 from __future__ import annotations
@@ -179,6 +180,18 @@ def _begin(
     account_id = store.find_number(connection, tenant_id, new.sender)
     if account_id is None:
         raise NotFound("this number is not known", field="from")
+    category = store.find_category(
+        connection,
+        tenant_id,
+        account_id,
+        name=new.template.name,
+        language=new.template.language.replace("-", "_"),
+    )
+    if category not in (None, "AUTHENTICATION"):
+        # An inbox shows what any other template says, and Meta asks for this kind.
+        raise Unprocessable(
+            f"the template's category is {category}, a code needs AUTHENTICATION", field="template"
+        )
     contact_id, phone = _person(tools, connection, tenant_id, _recipient(new.to))
     wait = store.begin(
         connection,

@@ -44,6 +44,18 @@ def find_number(connection: Connection, tenant_id: UUID, phone_number_id: str) -
     return None if row is None else row[0]
 
 
+def find_category(
+    connection: Connection, tenant_id: UUID, account_id: UUID, *, name: str, language: str
+) -> str | None:
+    """Return Meta's category of a template of the number's account, None where it is not stored.
+
+    `language` with `_`.
+    """
+    parameters = {"tenant": tenant_id, "account": account_id, "name": name, "language": language}
+    row = connection.execute(_SQL["find_category"], parameters).fetchone()
+    return None if row is None else row[0]
+
+
 def find_phone(connection: Connection, tenant_id: UUID, contact_id: UUID) -> str | None:
     """Return the phone that a contact is reached by, digits; None where none is known."""
     row = connection.execute(

@@ -4,6 +4,13 @@
 select a.id from messaging.whatsapp_accounts as a
 where a.tenant_id = %(tenant)s and a.phone_number_id = %(phone_number_id)s
 
+-- name: find_category
+select t.category
+from messaging.whatsapp_accounts as a
+join messaging.whatsapp_templates as t on t.tenant_id = a.tenant_id and t.waba_id = a.waba_id
+where a.tenant_id = %(tenant)s and a.id = %(account)s and t.name = %(name)s
+    and t.language = %(language)s
+
 -- name: find_phone
 select messaging.identifier_of(%(tenant)s, %(contact)s, 'phone')
 
