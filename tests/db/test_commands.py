@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from shlex import split
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,13 +14,13 @@ import pytest
 
 from local.ports import free_port
 from switchboard import commands
-from switchboard.__main__ import DONE, REFUSED, UNREACHABLE, WRONG_ARGUMENTS, main
+from switchboard.__main__ import DONE, REFUSED, UNREACHABLE, WRONG_ARGUMENTS
 from switchboard.kernel import aws
+from tests.commanding import CommandLine, command_line
 from tests.databases import ClonedDatabase
 from tests.managing import Desk, column, desk_of
 
 PHONE = "4915550000001"
-CommandLine = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -40,19 +41,7 @@ def clients() -> Iterator[None]:
 def call(
     database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> CommandLine:
-    """Runs a command line against the test's database and returns code, stdout, stderr."""
-    monkeypatch.setenv("DATABASE_URL", database.app_url)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as ending:  # argparse's own way out
-            code = int(str(ending.code or 0))
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return command_line(database, monkeypatch, capfd)
 
 
 def test_a_tenant_is_named_by_slug_or_id_and_sees_its_own(desk: Desk, call: CommandLine) -> None:
@@ -257,10 +246,17 @@ def test_every_command_has_help_and_an_example_that_is_read(call: CommandLine) -
             assert command.summary.rstrip(".") in " ".join(out.split())
             assert f"python -m switchboard {resource.word} {command.verb} --tenant acme" in out
             assert all(field.description for field in command.arguments.model_fields.values())
-            required = {n for n, f in command.arguments.model_fields.items() if f.is_required()}
-            named = {word.replace("-", "_") for word in re.findall(r"--([a-z-]+)", command.example)}
-            known = command.arguments.model_fields.keys()
-            assert required <= named <= {*known, *(f"no_{name}" for name in known)}
+            fields = {f.alias or n: f for n, f in command.arguments.model_fields.items()}
+            required = {name for name, field in fields.items() if field.is_required()}
+            words = re.findall(r"(?<!\S)--([a-z-]+)", command.example)
+            named = {word.replace("-", "_") for word in words}
+            assert required <= named <= {*fields, *(f"no_{name}" for name in fields)}
+            assert all(f"--{name.replace('_', '-')}" in out for name in fields)
+            # The whole example is taken, up to the tenant that is not there.
+            code, _, err = call(
+                *(resource.word, command.verb, "--tenant", "nobody", *split(command.example))
+            )
+            assert (code, err) == (REFUSED, "error: there is no tenant 'nobody'\n")
     assert {"contacts list", "conversations messages", "media show"} <= names
 
 
@@ -303,3 +299,33 @@ def test_a_message_is_decided_sent_and_shown_by_command(desk: Desk, call: Comman
     assert (code, shown["status"], shown["id"]) == (DONE, "denied", denied["id"])
     code, _, err = call("messages", "send", *which, *number, "--to", reached.phone)
     assert (code, "text or body" in err) == (REFUSED, True)
+
+
+def test_what_a_command_lists_or_shows_is_text_too(desk: Desk, call: CommandLine) -> None:
+    contact_id = desk.contact_of(conversation_id := desk.hear(PHONE))
+    which = ("--tenant", desk.place.tenant_id)
+    commands_of = {
+        (resource.word, c.verb): c for resource in commands.RESOURCES for c in resource.commands
+    }
+    listed = [
+        words
+        for words, command in commands_of.items()
+        if command.columns
+        and words[0] not in {"blocks", "backlog"}  # Meta's, and a bucket's
+        and not any(field.is_required() for field in command.arguments.model_fields.values())
+    ]
+    assert len(listed) > 8
+    for words in listed:
+        code, out, err = call(*words, *which)
+        assert (code, err) == (DONE, ""), words
+        assert out.strip(), words
+    shown = {
+        ("conversations", "show", "--conversation", conversation_id): conversation_id,
+        ("conversations", "messages", "--conversation", conversation_id): "hello",
+        ("contacts", "show", "--contact", contact_id): PHONE,
+        ("numbers", "show", "--number", desk.place.phone_number_id): desk.place.phone_number_id,
+    }
+    for (word, verb, *which_one), expected in shown.items():
+        code, out, err = call(word, verb, *which, *which_one)
+        assert (code, err) == (DONE, "")
+        assert expected in out

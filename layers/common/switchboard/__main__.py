@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.env_file is not None:
             _load(options.env_file)
         given = {
-            name: _secret(value) if _is_secret(field) else value
+            field.alias or name: _secret(value) if _is_secret(field) else value
             for name, field in command.arguments.model_fields.items()
             if (value := getattr(options, name)) is not None
         }
@@ -214,6 +214,7 @@ def _add_options(parser: argparse.ArgumentParser, arguments: type[BaseModel]) ->
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    word = field.alias or name
     how: dict[str, Any] = {
         "dest": name,
         "default": None,
@@ -228,8 +229,8 @@ def _add_option(parser: argparse.ArgumentParser, name: str, field: FieldInfo) ->
     if _is_secret(field):
         how["help"] = f"{field.description} (@file, - or as it is)"
     if "action" not in how:
-        how["metavar"] = name.rpartition("_")[2].upper()
-    parser.add_argument(f"--{name.replace('_', '-')}", **how)
+        how["metavar"] = word.rpartition("_")[2].upper()
+    parser.add_argument(f"--{word.replace('_', '-')}", **how)
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -285,12 +286,12 @@ def _as_text(document: dict[str, Any]) -> str:
         return _table(document["rows"])
     if list(document) == ["next_cursor", "rows"]:
         return f"{_table(document['rows'])}\n\nmore: --cursor {document['next_cursor']}"
-    if "key" in document:  # a new key
+    if {"key", "row"} <= document.keys():  # a new key
         return (
             f"{document['key']}\n\nThis is the only time it is shown: only its digest is kept.\n\n"
             + _as_text(document["row"])
         )
-    if "secret" in document:  # a subscription's new one
+    if {"secret", "subscription"} <= document.keys():  # a subscription's new one
         return f"{document['secret']}\n\nThis is the only time it is shown.\n\n" + _as_text(
             document["subscription"]
         )

@@ -132,7 +132,7 @@ KIND = Resource(
             ),
         ),
         Command("show", TheNumber, show_number, _ID),
-        Command("update", ChangedNumber, update_number, f"{_ID} --auto-mark-read true"),
+        Command("update", ChangedNumber, update_number, f"{_ID} --auto-mark-read"),
         Command("sync", TheNumber, sync_number, _ID),
         Command("profile", TheNumber, show_profile, _ID),
         Command(

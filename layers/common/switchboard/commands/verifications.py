@@ -18,7 +18,7 @@ from switchboard.tools import Tools
 class NewCode(Arguments):
     """Whose number is to be proved, and how."""
 
-    sender: str = Field(description="phone_number_id of our number")
+    sender: str = Field(alias="from", description="phone_number_id of our number")
     to: str = Field(description="the number to be proved, or the id of its contact")
     template: str = Field(description="name of an authentication template")
     language: str = Field(description="its language: es_MX")
@@ -58,7 +58,7 @@ KIND = Resource(
             "start",
             NewCode,
             start_verification,
-            "--sender 106540352242922 --to +4915550000001 --template login_code --language en",
+            "--from 106540352242922 --to +4915550000001 --template login_code --language en",
         ),
         Command(
             "check",
