@@ -396,6 +396,21 @@ _METAS = (
     "/v1/accounts/",
     "/v1/media/uploads/",
 )
+#: Routes that name a number, an account, a person or a product elsewhere than in the path.
+_NAMING = {
+    "POST /v1/calls",
+    "GET /v1/calls/permission",
+    "DELETE /v1/catalog/products",
+    "POST /v1/consents",
+    "POST /v1/flows",
+    "POST /v1/flows/sync",
+    *(f"{method} /v1/flows/public-key" for method in ("GET", "POST")),
+    "POST /v1/media",
+    "POST /v1/templates",
+    "POST /v1/templates/sync",
+    "POST /v1/verifications",
+    *(f"{method} /v1/blocks" for method in ("GET", "POST", "DELETE")),
+}
 #: Routes that something that exists may stand in the way of.
 _CONFLICTS = {
     f"DELETE {_FLOW}",
@@ -417,6 +432,12 @@ _ASKED = {
     f"POST {_TEMPLATE}",
     f"DELETE {_TEMPLATE}",
     f"POST {_TEMPLATE}/unpause",
+    "POST /v1/flows",
+    "POST /v1/flows/sync",
+    *(f"{method} /v1/flows/public-key" for method in ("GET", "POST")),
+    *(f"{method} {_FLOW}" for method in ("POST", "DELETE")),
+    *(f"POST {_FLOW}/{verb}" for verb in ("assets", "publish", "deprecate")),
+    f"GET {_FLOW}/preview",
     "DELETE /v1/media/uploads/{id}",
     *(f"{method} /v1/blocks" for method in ("GET", "POST", "DELETE")),
     *(f"{method} {_NUMBER}/profile" for method in ("GET", "POST")),
@@ -540,12 +561,12 @@ def _statuses(route: str) -> list[int]:
     if route == "POST /v1/messages":
         return [status for status in _PROBLEMS if status != 504]
     known = [400, 401, 403, 503]
-    if "{id}" in route:
+    if "{id}" in route or route in _NAMING:
         known.append(404)
     if not route.startswith("GET"):
         known += [413, 422]
     if route == "POST /v1/verifications":
-        known += [404, 429, 502]
+        known += [429, 502]
     if route in _CONFLICTS:
         known.append(409)
     if route in _ASKED:
@@ -726,7 +747,7 @@ def _schemas() -> Json:
                 "type": "array",
                 "description": "One for each message, in order: its answer, or a problem",
                 "items": {
-                    "allOf": [_ref("Answer")],
+                    "anyOf": [_ref("Answer"), _ref("Problem")],
                     "required": ["status_code"],
                     "properties": {
                         "status_code": {"type": "integer", "description": "HTTP status"}

@@ -68,3 +68,31 @@ def test_operations_have_names_of_their_own_and_parameters_say_what_they_are(
         for parameter in one.get("parameters", []):
             assert parameter["in"] != "query" or parameter["schema"], route
             assert (f"{{{parameter['name']}}}" in route) == (parameter["in"] == "path")
+
+
+def test_what_names_something_may_find_that_it_is_not_there(written: dict[str, Any]) -> None:
+    """A list that is asked for by an unknown number is empty; what is done to one is a 404."""
+    naming = set()
+    for route, one in operations(written):
+        told = api_document.OPERATIONS[route]
+        query = {parameter["name"] for parameter in one.get("parameters", [])}
+        names = set(query)
+        if told.body is not None:
+            names |= {field.alias or name for name, field in told.body.model_fields.items()}
+        named = names & {"from", "waba_id", "contact_id"}
+        if "id" in query or "from" in named or (named and not route.startswith("GET")):
+            naming.add(route)
+            assert "404" in one["responses"], route
+    assert len(naming) > 60
+    assert "404" not in written["paths"]["/v1/templates"]["get"]["responses"]
+
+
+def test_an_item_of_a_batch_is_an_answer_or_a_problem(written: dict[str, Any]) -> None:
+    item = written["components"]["schemas"]["BatchAnswer"]["properties"]["messages"]["items"]
+    kinds = [f"#/components/schemas/{name}" for name in ("Answer", "Problem")]
+    assert [one["$ref"] for one in item["anyOf"]] == kinds
+    assert item["required"] == ["status_code"]
+    assert item["properties"]["status_code"]["type"] == "integer"
+    answered = written["components"]["schemas"]["Answer"]["properties"]["status"]
+    failed = written["components"]["schemas"]["Problem"]["properties"]["status"]
+    assert (answered["type"], failed["type"]) == ("string", "integer")
