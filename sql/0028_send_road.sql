@@ -37,10 +37,11 @@ alter type messaging.settlement add attribute keeps boolean;
 alter type messaging.step add attribute decision jsonb;
 
 -- Whether an attempt that waits keeps later ones of its lane back: it is due, or comes in a moment after
--- a retry or a limit. What waits for hours holds nobody up.
+-- it went out once (what Meta held up is no try, and yet comes first) or after a limit. What waits for
+-- hours holds nobody up.
 create function messaging.holds_lane(o messaging.send_attempts, at timestamptz) returns boolean
     language sql immutable parallel safe
-    return o.due_at <= at or ((o.tries > 0 or o.held_by in ('pair', 'throughput'))
+    return o.due_at <= at or ((o.intent_at is not null or o.held_by in ('pair', 'throughput'))
         and o.due_at <= at + interval '5 minutes');
 
 -- What the policy asks about a person who is sent a template. Without `at` what they were sent is not

@@ -122,8 +122,6 @@ def test_a_person_never_gets_more_than_the_pair_allows(world: World, seed: int) 
     items = [text(place, phone, n) for n in range(80)]
     let_them_die(world, place, meta, items, pauses=(0.2, 1.0, 5.0), seed=seed, life=400)
     assert meta.over == {}
-    times = [at for at, _, _ in meta.messages]
-    assert all(sum(at <= other < at + 264 for other in times) <= 44 for at in times)
 
 
 @pytest.mark.parametrize("seed", range(2))

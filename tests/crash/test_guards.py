@@ -146,10 +146,16 @@ GUARDS = (
         (("settle_send", "if v_stood then", "if false then"),),
     ),
     Guard(
+        "what Meta held up keeps its lane",
+        Case(Road.BATCH, Fault.THROTTLED, Webhooks.BEFORE, point=10, then=Then.SECOND),
+        "went first",
+        (("holds_lane", "(o.intent_at IS NOT NULL)", "false"),),
+    ),
+    Guard(
         "the pair is asked at the booking",
         Case(Road.WORKER, Fault.PAIR_FULL, Webhooks.AFTER),
         "before the limit",
-        (("book_sends", "c.message_count >= 44", "false"),),
+        (("book_sends", "c.message_count >= 30", "false"),),
     ),
 )
 

@@ -133,43 +133,24 @@ def wait_for(world: World, late: Future[Any]) -> None:
 
 
 def what_is_held_is_not_overtaken(world: World) -> None:
-    """A notice waits for the portfolio's day; the person writes, and is answered."""
+    """Of two to one person the first is over the pair's limit: the second is not even looked at."""
     place = world.place()
+    person = place.person()
+    queue(world, place, text(place, person.phone), text(place, person.phone))
     world.everything.execute(
-        "update messaging.whatsapp_business_accounts set limits = jsonb_build_object("
-        "'max_daily_conversations_per_business', '1') where tenant_id = %s",
-        (place.tenant_id,),
+        "update messaging.whatsapp_conversations set message_count = 44 where id = %s",
+        (person.conversation_id,),
     )
-    person, other = place.person(window=None), place.person(window=None)
-    meta = Meta()
-    tools = world.tools(place.time.clock(), transport=meta)
-    (notice_id,) = queue(world, place, notice(place, person.phone))
-    # The day's only place is taken meanwhile.
-    assert outbox.send(tools, place.tenant_id, notice(place, other.phone)).status == 200
-    outbox.run_due(tools, tools.clock.monotonic() + 60)
-    (held,) = place.rows("send_attempts", held_by="portfolio")
-    assert held["message_id"] == notice_id
     world.everything.execute(
-        "update messaging.whatsapp_conversations set window_expires_at = %s where id = %s",
-        (place.time.now + timedelta(hours=48), person.conversation_id),
+        "insert into messaging.pair_limits (tenant_id, conversation_id, paid_until)"
+        " values (%s, %s, %s)",
+        (place.tenant_id, person.conversation_id, place.time.now + timedelta(seconds=300)),
     )
-    queue(world, place, text(place, person.phone, origin=Origin.API))
+    tools = world.tools(place.time.clock(), transport=Meta())
     outbox.run_due(tools, tools.clock.monotonic() + 60)
-    assert len(meta.taken) == 1, "a later message of the conversation went first"
-    place.time.turn(hours=25)
-    later = world.tools(place.time.clock(), transport=meta)
-    while outbox.run_due(later, later.clock.monotonic() + 60):
-        pass
-    assert [taken.body["type"] for taken in meta.taken] == ["template", "template", "text"]
-
-
-def notice(place: Place, phone: str) -> Outgoing:
-    return Outgoing(
-        phone_number_id=place.phone_number_id,
-        phone=phone,
-        message={"type": "template", "template": {"name": "n", "language": {"code": "en"}}},
-        category="utility",
-    )
+    held = place.rows("send_attempts", held_by="pair")
+    assert len(held) == 1, "a later one took its turn"
+    assert outbox.run_due(tools, tools.clock.monotonic() + 60) == {}, "a later one took its turn"
 
 
 def at_once(world: World, place: Place, statement: str, *given: tuple[object, ...]) -> list[Any]:
@@ -231,6 +212,14 @@ def without_index(world: World) -> None:
     )
 
 
+def without_holding(world: World) -> None:
+    """Let only what is due keep others back."""
+    world.everything.execute(
+        "create or replace function messaging.holds_lane(o messaging.send_attempts, at timestamptz)"
+        " returns boolean language sql immutable parallel safe return o.due_at <= at"
+    )
+
+
 def without_pending(world: World) -> None:
     """Let whatever waits expire."""
     take_out(world, "recover_sends", "'expired' then m.status = 'pending'", "'expired' then true")
@@ -265,8 +254,8 @@ STORIES = {
     ),
     "what is held keeps its lane": (
         what_is_held_is_not_overtaken,
-        "went first",
-        without("claim_sends", "or o.held_by is not null"),
+        "took its turn",
+        without_holding,
     ),
     "the bucket's row is locked": (
         a_bucket_is_booked_twice_at_once,

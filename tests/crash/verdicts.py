@@ -14,7 +14,7 @@ _NOT_SENT = frozenset({"failed", "denied", "expired", "cancelled"})
 #: What says aloud that a message may not have arrived.
 _ALOUD = _NOT_SENT | {"undetermined"}
 #: Seconds for which nothing may be sent.
-_WAITS = {Fault.PAIR_FULL: 254, Fault.BUCKET_EMPTY: 4, Fault.NUMBER_PAUSED: 30}
+_WAITS = {Fault.PAIR_FULL: 6, Fault.BUCKET_EMPTY: 4, Fault.NUMBER_PAUSED: 30}
 _LADDER = ("undetermined", "accepted", "sent", "failed", "delivered", "read")
 
 
