@@ -149,7 +149,7 @@ GUARDS = (
         "what Meta held up keeps its lane",
         Case(Road.BATCH, Fault.THROTTLED, Webhooks.BEFORE, point=10, then=Then.SECOND),
         "went first",
-        (("holds_lane", "(o.intent_at IS NOT NULL)", "false"),),
+        (("holds_lane", "((o).intent_at IS NOT NULL)", "false"),),
     ),
     Guard(
         "the pair is asked at the booking",
