@@ -442,9 +442,9 @@ def test_lifting_a_pause_lets_out_what_it_deferred(world: World, clock: Simulate
 class Interfering(CountingMeta):
     """Lets something happen while the first request is on the wire."""
 
-    def __init__(self, clock: Simulated, then: Callable[[], None]) -> None:
+    def __init__(self, clock: Simulated, then: Callable[[], object]) -> None:
         super().__init__(clock)
-        self._then: Callable[[], None] | None = then
+        self._then: Callable[[], object] | None = then
         self._alone = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -475,7 +475,7 @@ def test_what_waits_behind_a_slice_is_not_sent_after_a_stop(
 ) -> None:
     place = world.place()
     everything = connect(world.database)
-    meta = Interfering(clock, lambda: everything.execute(happens) and None)  # type: ignore[arg-type]
+    meta = Interfering(clock, lambda: everything.execute(happens.encode()))
     tools = made(world, clock, meta)
     place.set_number(throughput="HIGH")
     items = [reply(place, phone) for phone in people(place, 100)]

@@ -196,8 +196,8 @@ def fill(desk: Desk) -> dict[str, str]:
     )
     (session,) = desk.place.rows("flow_sessions")
     desk.world.everything.execute(
-        "insert into messaging.catalog_products (tenant_id, catalog_id, product_retailer_id, source)"
-        " values (%s, '9', 'mug', 'order')",
+        "insert into messaging.catalog_products"
+        " (tenant_id, catalog_id, product_retailer_id, source) values (%s, '9', 'mug', 'order')",
         (desk.place.tenant_id,),
     )
     desk.world.everything.execute(

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from functions.manage import app
+from switchboard import outbox
 from switchboard.inbox import verifications
 from switchboard.inbox.verifications import CodeGiven, NewVerification
 from switchboard.jobs import end_verification
@@ -204,14 +205,14 @@ def test_a_template_of_another_category_carries_no_code(codes: Codes, category: 
 
 def change_category(codes: Codes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Meta moves the template between the look at it and the send: the inbox shows its text."""
-    send = verifications.outbox.send
+    send = outbox.send
 
     def sent_later(*given: Any, **more: Any) -> Any:
         codes.store_template("UTILITY")
         return send(*given, **more)
 
     codes.store_template("AUTHENTICATION")
-    monkeypatch.setattr(verifications.outbox, "send", sent_later)
+    monkeypatch.setattr(outbox, "send", sent_later)
 
 
 def preview(codes: Codes) -> str:
