@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -313,10 +313,11 @@ def test_a_stranger_is_denied_but_becomes_a_contact(service: Service) -> None:
     assert contact["phone_number"] == "+34600000001"
 
 
-def test_a_template_needs_no_window(service: Service) -> None:
+@pytest.mark.parametrize("category", ["utility", "UTILITY", "Utility"])
+def test_a_template_needs_no_window(service: Service, category: str) -> None:
     template = {"type": "template", "template": {"name": "hi", "language": {"code": "en"}}}
     body = {"from": service.place.phone_number_id, "to": "34600000001", "message": template}
-    status, made = service.post({**body, "category": "utility"})
+    status, made = service.post({**body, "category": category})
     assert status == 200
     assert made["decision"]["kind"] == "utility"
     assert service.post(body)[1]["decision"]["kind"] == "marketing"
@@ -738,9 +739,21 @@ def test_an_unknown_message_is_not_found(service: Service, message_id: str) -> N
         ({"to": 4915112345678}, "to"),
         ({"from": ""}, "from"),
         ({"expires_at": "soon"}, "expires_at"),
+        ({"expires_at": 1900000000}, "expires_at"),
+        ({"expires_at": "1900000000"}, "expires_at"),
+        ({"expires_at": "2030-01-31T12:00:00"}, "expires_at"),
+        ({"expires_at": "2030-01-31T12:00Z"}, "expires_at"),
+        ({"expires_at": "2030-01-31"}, "expires_at"),
+        ({"expires_at": "2030-02-31T12:00:00Z"}, "expires_at"),
         ({"expires_at": "9999-12-31T23:59:59-01:00"}, "expires_at"),
         ({"expires_at": "0001-01-01T00:00:00+01:00"}, "expires_at"),
         ({"color": "red"}, "color"),
+        ({"urgent": "true"}, "urgent"),
+        ({"urgent": 1}, "urgent"),
+        ({"category": "reply"}, "category"),
+        ({"category": "UTILITY "}, "category"),
+        ({"category": ""}, "category"),
+        ({"category": 1}, "category"),
         ({"metadata": {"$message": 1}}, "metadata"),
         ({"message": {"type": "text", "text": {"body": ""}}}, "message.text.body"),
         ({"message": {"type": "text", "text": {"body": "x" * 4097}}}, "message.text.body"),
@@ -760,8 +773,38 @@ def test_an_unreadable_body_is_refused(service: Service, body: str, status: int)
     assert service.post(body)[0] == status
 
 
-def test_text_that_no_database_holds_is_refused(service: Service) -> None:
-    assert service.post(service.text("4915112345678", "a\0b"))[0] == 422
+@pytest.mark.parametrize(
+    ("change", "field", "detail"),
+    [
+        ({"message": {"text": "a\0b"}}, "message", "message holds \\u0000"),
+        ({"to": "49\0"}, "to", "to holds \\u0000"),
+        ({"metadata": {"a\0": 1}}, "metadata", "metadata holds \\u0000"),
+        ({"a\0": 1}, None, "a name holds \\u0000"),
+        (
+            {"metadata": json.loads('{"a":' * 200 + "1" + "}" * 200)},
+            "metadata",
+            "metadata is nested deeper than 200 levels",
+        ),
+    ],
+)
+def test_what_no_database_holds_is_refused_by_its_field(
+    service: Service, change: Made, field: str | None, detail: str
+) -> None:
+    status, made = service.post({**service.text("4915112345678"), **change})
+    assert (status, made.get("field")) == (422, field)
+    assert made["detail"] == f"{detail}, which cannot be stored"
+
+
+@pytest.mark.parametrize("time", ["{}Z", "{}.123456789z", "{}+05:30", "{}-00:00"])
+def test_an_end_is_read_as_rfc_3339_writes_it(service: Service, time: str) -> None:
+    service.place.person("4915112345678")
+    later = service.place.time.now + timedelta(days=2)
+    ends = time.format(later.strftime("%Y-%m-%dT%H:%M:%S"))
+    assert service.post(service.text("4915112345678", expires_at=ends))[0] == 200
+    (row,) = service.place.rows("whatsapp_messages")
+    assert row["expires_at"].replace(microsecond=0) == datetime.fromisoformat(ends.upper()).replace(
+        microsecond=0
+    )
 
 
 def test_a_body_in_base64_is_read(service: Service) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+)
 
 from switchboard.kernel import phones
 from switchboard.kernel.errors import BadRequest, Unprocessable
@@ -17,6 +26,24 @@ from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.wire import check
 from switchboard.policy import CATEGORIES, Kind, kind_of
 from switchboard.whatsapp.storable import unfit
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _time(value: Any) -> Any:
+    # A number, or a text of digits, would be taken for seconds or for milliseconds by its size.
+    if not isinstance(value, str) or _RFC_3339.fullmatch(value) is None:
+        raise ValueError("must be a time as RFC 3339 writes it: 2026-01-31T12:00:00Z")
+    return value
+
+
+#: In any case, as Meta writes them and as people do.
+Category = Annotated[Literal["utility", "marketing", "authentication"], BeforeValidator(_lower)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 
 
 class SendRequest(BaseModel):
@@ -27,10 +54,10 @@ class SendRequest(BaseModel):
     sender: Annotated[str, Field(alias="from", min_length=1, max_length=50)]
     to: Annotated[str, Field(min_length=1, max_length=50)]
     message: dict[str, Any]
-    category: Annotated[str | None, Field(max_length=50)] = None
+    category: Category | None = None
     notification_category: Annotated[str | None, Field(max_length=50)] = None
-    urgent: bool = False
-    expires_at: AwareDatetime | None = None
+    urgent: StrictBool = False
+    expires_at: Time | None = None
     metadata: dict[str, Any] | None = None
     track_links: bool = False
     idempotency_key: Annotated[str | None, Field(min_length=1, max_length=255)] = None
@@ -45,9 +72,7 @@ def read(body: Any, *, key: str | None = None, public_url: str | None = None) ->
     """
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
-    reason = unfit(body)
-    if reason is not None:
-        raise Unprocessable(f"the body {reason}, which cannot be stored")
+    _refuse_unfit(body)
     try:
         request = SendRequest.model_validate(body)
     except ValidationError as error:
@@ -91,6 +116,18 @@ def read(body: Any, *, key: str | None = None, public_url: str | None = None) ->
     return with_effects(item, public_url)
 
 
+def _refuse_unfit(body: dict[str, Any]) -> None:
+    for name, value in body.items():
+        odd_name = unfit(name)
+        reason = odd_name or unfit(value)
+        if reason is not None:
+            field = name if odd_name is None else None
+            verb = "" if reason.startswith("holds") else "is "
+            raise Unprocessable(
+                f"{field or 'a name'} {verb}{reason}, which cannot be stored", field=field
+            )
+
+
 def _recipient(to: str) -> tuple[str | None, UUID | None]:
     digits = phones.digits(to)
     if digits is not None:
@@ -106,7 +143,7 @@ def _recipient(to: str) -> tuple[str | None, UUID | None]:
 def _unprocessable(error: ValidationError) -> Unprocessable:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return Unprocessable(f"{field}: {first['msg']}", field=field)
+    return Unprocessable(f"{field}: {first['msg'].removeprefix('Value error, ')}", field=field)
 
 
 def _digest(body: dict[str, Any]) -> bytes:
