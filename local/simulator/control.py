@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -214,7 +215,13 @@ class Control:
 
     async def _flush(self, request: Request) -> Response:
         asked = request.query_params.get("timeout", "10")
-        done = await self._exchange.webhooks.flush(float(asked))
+        try:
+            within = float(asked)
+        except ValueError:
+            within = math.nan
+        if not 0 <= within < math.inf:
+            raise _Refused(400, "timeout must be a number of seconds")
+        done = await self._exchange.webhooks.flush(within)
         return JSONResponse({"done": done, "pending": self._exchange.webhooks.pending})
 
     # Switches

@@ -89,8 +89,8 @@ def _find_shelf(
 
 
 def price_of(product_retailer_id: str) -> float:
-    """A price of 5.00 to 99.99."""
-    return 5 + zlib.crc32(product_retailer_id.encode()) % 9_500 / 100
+    """A price of 5.00 to 99.99, the number that is written with two places."""
+    return (500 + zlib.crc32(product_retailer_id.encode()) % 9_500) / 100
 
 
 def shelf_of(message: Message) -> Json | None:

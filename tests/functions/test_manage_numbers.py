@@ -394,6 +394,9 @@ def test_what_was_asked_before_an_override_does_not_undo_it(numbers: Numbers) ->
     [
         ({"url": "http://acme.example/x"}, "url"),
         ({"url": "https://"}, "url"),
+        ({"url": "https://:443/x"}, "url"),
+        ({"url": "https://[::1/x"}, "url"),
+        *(({"url": f"https://a.example:{port}/x"}, "url") for port in ("x", 65536, -1, 0)),
         ({"url": "https://a.example/" + "x" * 183}, "url"),
         ({"verify_token": ""}, "verify_token"),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
+from local.simulator.orders import price_of
 from switchboard.whatsapp import calls
 from switchboard.whatsapp.client import GraphClient, Rejected, Throttled
 from switchboard.whatsapp.webhook import parse
@@ -378,6 +381,8 @@ class TestOrders:
         assert message["order"] == {"catalog_id": "77", "text": "gift-wrap, please"}
         price = item.pop("item_price")
         assert 5 <= price < 100
+        written = [Decimal(json.dumps(price_of(f"sku-{n}"))) for n in range(500)]
+        assert all(one == round(one, 2) for one in written)
         assert item == {"product_retailer_id": "sku-2", "quantity": 3, "currency": "USD"}
         assert meta.shown("ana")[-1]["preview"] == "🛒 Order of 3"
 

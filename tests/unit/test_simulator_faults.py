@@ -156,6 +156,14 @@ def test_a_delay_holds_webhooks_back_until_they_are_flushed(meta: Simulator) -> 
     assert len(meta.backend.received) == 1
 
 
+@pytest.mark.parametrize("timeout", ["abc", "nan", "inf", "-1", ""])
+def test_a_flush_waits_for_seconds_and_for_nothing_else(meta: Simulator, timeout: str) -> None:
+    refused = meta.http.post("/simulator/webhooks/flush", params={"timeout": timeout})
+    assert refused.status_code == 400
+    assert refused.json() == {"error": "timeout must be a number of seconds"}
+    assert meta.http.post("/simulator/webhooks/flush", params={"timeout": "0.5"}).is_success
+
+
 @pytest.mark.parametrize("how", ["missing", "wrong", "sha1", "tampered"])
 def test_a_forged_webhook_carries_no_good_signature(meta: Simulator, how: str) -> None:
     meta.backend.answers = [401]

@@ -92,6 +92,11 @@ def test_a_message_waits_with_what_is_paused_and_with_nothing_else() -> None:
         assert rule.tries is None or rule.message is Fate.RETRY, code
 
 
+def test_a_permission_that_was_asked_for_too_often_is_not_asked_for_by_itself() -> None:
+    assert rule_of(138009, 400).message is Fate.FAIL
+    assert rule_of(138012, 400).message is Fate.RETRY
+
+
 def test_what_is_sent_later_says_when() -> None:
     assert all(rule.wait_s for rule in RULES.values() if rule.action is Action.LATER)
 

@@ -34,8 +34,12 @@ PURPOSE = "verify_token"
 
 
 def _https(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme != "https" or not parts.netloc or " " in text or not text.isprintable():
+    try:
+        parts = urlsplit(text)
+        named = parts.hostname is not None and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        named = False
+    if not named or parts.scheme != "https" or " " in text or not text.isprintable():
         raise ValueError("must be an https address")
     return text
 

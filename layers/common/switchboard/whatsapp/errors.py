@@ -244,7 +244,8 @@ RULES: dict[int, Rule] = {
     138005: Rule(_A.BACKOFF, "the limit of calls", Scope.NUMBER, 5, message=_RETRY),
     138006: Rule(_A.ASK_PERMISSION, "the person has not allowed calls"),
     138007: Rule(_A.NEVER, "the call was not connected in time"),
-    138009: Rule(_A.LATER, "too many permission requests", wait_s=3_600, message=_RETRY),
+    # One in 24 hours, two in seven days: what is asked later is asked by whoever wants to call.
+    138009: Rule(_A.NEVER, "too many permission requests"),
     138012: Rule(_A.LATER, "too many calls to this person", wait_s=3_600, message=_RETRY),
     138013: Rule(_A.PAUSE_CALLS, "calling is unavailable"),
     138014: Rule(_A.LATER, "calling is paused for low quality", wait_s=3_600, message=_RETRY),
