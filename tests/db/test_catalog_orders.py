@@ -101,7 +101,7 @@ def test_what_a_route_wrote_stays(place: Place) -> None:
         {"sku": "s" * 5000},
         {"sku": ""},
     ],
-    ids=str,
+    ids=lambda update: str(update)[:40],
 )
 def test_what_names_no_product_costs_the_order_nothing(place: Place, update: Any) -> None:
     number = place.number()
