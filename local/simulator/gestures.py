@@ -11,6 +11,8 @@
     {"type": "call_permission", "response": "accept", "is_permanent"?: true, "reply_to"?}
     {"type": "contact", "phone"?, "reply_to"?}    shares the person's number, as was asked for
     {"type": "flow", "answers": {…}, "reply_to"?: <message with a Flow>}    the form is sent
+    {"type": "flow", "answers": {"city": "Pune"}, "saved_address_id"?, "reply_to"?: <message that
+        asks for an address>}
     {"type": "order", "items": [{"product_retailer_id": "sku-1", "quantity": 2}], "text"?,
         "reply_to"?: <message with products or a catalogue>}
     {"type": "inquiry", "product_retailer_id": "sku-1", "text": "still there?", "reply_to"?}
@@ -28,6 +30,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from local.simulator.addresses import answered, asks_address
 from local.simulator.calls import PERMISSION_SECONDS
 from local.simulator.config import BusinessNumber
 from local.simulator.exchange import Exchange
@@ -117,10 +120,11 @@ class ShareContact(_Gesture):
 
 
 class FillFlow(_Gesture):
-    """Send a Flow's form; without reply_to, of the newest message with one."""
+    """Send a Flow's form, or an address; without reply_to, of the newest message with a form."""
 
     type: Literal["flow"]
     answers: Json = Field(default_factory=dict)
+    saved_address_id: str | None = None
 
 
 class SendRaw(_Gesture):
@@ -203,9 +207,8 @@ def _write(exchange: Exchange, person: Person, number: BusinessNumber, gesture: 
             quoted_id = _asked(exchange, person, number, gesture, "request_contact_info").id
             kind, content = "contacts", {"items": [_own_card(person, gesture)]}
         case FillFlow():
-            holder, token = _find_flow(exchange, person, number, gesture)
-            quoted_id = holder.id
-            kind, content = "interactive", _filled(token, gesture.answers)
+            holder, content = _fill(exchange, person, number, gesture)
+            quoted_id, kind = holder.id, "interactive"
         case SendRaw():
             kind, content = gesture.word, gesture.content
     return exchange.write(person, number, kind=kind, content=content, quoted_id=quoted_id)
@@ -228,14 +231,22 @@ def _filled(token: str, answers: Json) -> Json:
     return {"type": "nfm_reply", "nfm_reply": reply}
 
 
-def _find_flow(
+def _fill(
     exchange: Exchange, person: Person, number: BusinessNumber, gesture: FillFlow
-) -> tuple[Message, str]:
+) -> tuple[Message, Json]:
+    """The message with the form, and Meta's object for its answer."""
     for message in reversed(exchange.phone.chat((person.id, number.phone_number_id))):
-        asked = flow_of(message) if gesture.reply_to in (None, message.id) else None
+        if gesture.reply_to not in (None, message.id):
+            continue
+        if asks_address(message):
+            try:
+                return message, answered(message, gesture.answers, gesture.saved_address_id)
+            except ValueError as error:
+                raise Impossible(str(error)) from None
+        asked = flow_of(message)
         if asked is not None:
-            return message, str(asked.get("flow_token", "unused"))
-    raise Impossible("no message of this chat opens a Flow")
+            return message, _filled(str(asked.get("flow_token", "unused")), gesture.answers)
+    raise Impossible("no message of this chat opens a Flow or asks for an address")
 
 
 def _own_card(person: Person, gesture: ShareContact) -> Json:

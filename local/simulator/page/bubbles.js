@@ -74,7 +74,7 @@ function tools(message, acts) {
 
 /**
  * A list item for the chat. `acts`: send(gesture), quote(message), jump(id), openList(message),
- * openPlace(id), openShop(message), ring(message), openFlow(message), answerTo(message) -> what the person answered it with (a button's id), businessName().
+ * openPlace(id), openShop(message), ring(message), openFlow(message), openAddress(message), answerTo(message) -> what the person answered it with (a button's id), businessName().
  */
 export function bubble(message, acts) {
   const failed = message.state === "failed";

@@ -110,7 +110,7 @@ const CHOICES = {
     choice("Share my number", () => acts.send({ type: "contact", reply_to: message.id }), { name: "person", used: acts.answerTo(message) !== undefined }),
   voice_call: (message, acts, { parameters = {} }) => choice(parameters.display_text ?? "Call now", () => acts.ring(message), { name: "call" }),
   flow: (message, acts, { parameters = {} }) => choice(parameters.flow_cta, () => acts.openFlow(message), { name: "list" }),
-  address_message: () => shown("Provide address", "pin"),
+  address_message: (message, acts) => choice("Provide address", () => acts.openAddress(message), { name: "pin" }),
   product: (message, acts) => choice("View", () => acts.openShop(message), { name: "cart" }),
   product_list: (message, acts) => choice("View items", () => acts.openShop(message), { name: "cart" }),
   catalog_message: (message, acts) => choice("View catalog", () => acts.openShop(message), { name: "cart" }),

@@ -1,6 +1,7 @@
 // The phone: whose it is, which business it talks to, and everything that changes while it does.
 
 import { activity } from "./activity.js";
+import { addresses } from "./address.js";
 import { api, follow } from "./api.js";
 import { bubble } from "./bubbles.js";
 import { calling } from "./calls.js";
@@ -75,6 +76,7 @@ const acts = {
   openShop: (message) => openShop(message),
   ring: (message) => phoneCall.ring(message),
   openFlow: (message) => attempt(openFlow(message)),
+  openAddress: (message) => openAddress(message),
 };
 
 function send(gesture) {
@@ -93,6 +95,7 @@ const picker = pickers({ send, say, messages });
 const openShop = orders({ send });
 const phoneCall = calling({ attempt, say, chat: () => open, business });
 const openFlow = flows({ send, say });
+const openAddress = addresses({ send });
 
 // Drawing
 
