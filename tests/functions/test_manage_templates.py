@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from switchboard.accounts import template_sync
+from switchboard.accounts import template_sync, templates
+from switchboard.kernel.errors import Unavailable
 from tests.databases import ClonedDatabase
 from tests.managing import Desk, Made, column, desk_of
 from tests.templates_at_meta import BODY, PLAIN, Meta, meta_of
@@ -504,15 +505,43 @@ def test_what_meta_says_instead_is_told_and_nothing_changes(
         answered, problem = desk.call(route, *given, body=body)
         assert (answered, problem["error"]["code"]) == (expected, code), route
     assert desk.place.rows("whatsapp_templates") == before
+    assert desk.place.rows("scheduled_jobs", job_type="sync_templates") == []
 
 
-def test_an_unclear_answer_is_told_as_one(desk: Desk) -> None:
+def test_after_an_unclear_answer_a_sync_finds_out_what_meta_did(desk: Desk) -> None:
     def late(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("late", request=request)
 
+    paused, live = stored(desk, status="PAUSED"), stored(desk, "other", status="APPROVED")
+    before = desk.place.rows("whatsapp_templates")
+    for route, given, body in (
+        (CREATE, [], new(desk)),
+        (EDIT, [live], {"components": [PLAIN]}),
+        (DELETE, [live], None),
+        (UNPAUSE, [paused], None),
+    ):
+        desk.use(transport=httpx.MockTransport(late))
+        status, problem = desk.call(route, *given, body=body)
+        assert (status, problem["title"]) == (504, "No clear answer from Meta"), route
+        (job,) = desk.place.rows("scheduled_jobs", job_type="sync_templates")
+        assert job["args"] == {"waba_id": desk.place.waba_id}, route
+        desk.world.everything.execute("delete from messaging.scheduled_jobs")
+    assert desk.place.rows("whatsapp_templates") == before
+
+
+def test_an_unclear_answer_is_told_although_the_database_went_away(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise Unavailable("the database is away")
+
+    def late(request: httpx.Request) -> httpx.Response:
+        monkeypatch.setattr(templates, "transact", away)
+        raise httpx.ReadTimeout("late", request=request)
+
+    live = stored(desk, status="APPROVED")
     desk.use(transport=httpx.MockTransport(late))
-    status, problem = desk.call(CREATE, body=new(desk))
-    assert (status, problem["title"]) == (504, "No clear answer from Meta")
+    assert desk.call(DELETE, live)[0] == 504
 
 
 def test_the_list_is_filtered_and_walked_by_cursor(desk: Desk) -> None:

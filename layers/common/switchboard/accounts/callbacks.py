@@ -36,10 +36,10 @@ PURPOSE = "verify_token"
 def _https(text: str) -> str:
     try:
         parts = urlsplit(text)
-        named = parts.hostname is not None and parts.port != 0
+        good = parts.scheme == "https" and parts.hostname is not None and parts.port != 0
     except ValueError:  # brackets that do not close, a port that is none
-        named = False
-    if not named or parts.scheme != "https" or " " in text or not text.isprintable():
+        good = False
+    if not good or " " in text or not text.isprintable():
         raise ValueError("must be an https address")
     return text
 

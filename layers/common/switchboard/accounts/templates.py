@@ -1,12 +1,14 @@
 """Templates of a tenant's business accounts: listed here, made, edited and deleted at Meta.
 
 What Meta answers is kept as if a webhook had told it, with the time of the question. After each
-change the template is read again; where that fails a sync is put in.
+change the template is read again; where that fails, or nobody knows whether Meta made the change, a
+sync is put in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
@@ -16,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from switchboard.accounts._meta import account_of, document_of
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
+from switchboard.kernel.errors import Conflict, NotFound, Unavailable, Unprocessable
 from switchboard.kernel.log import log
 from switchboard.kernel.page import WALK, Page, Paged, read_cursor, write_cursor
 from switchboard.store import jobs
@@ -157,7 +159,8 @@ def create_template(tools: Tools, tenant_id: UUID, new: NewTemplate) -> Template
     account = account_of(tools, tenant_id, new.waba_id)
     asked = _begin(tools, tenant_id, new.waba_id, new.name, new.language)
     definition = new.model_dump(exclude={"waba_id"}, exclude_none=True)
-    made = done(meta.create_template(tools.graph, new.waba_id, account.token, definition))
+    told = meta.create_template(tools.graph, new.waba_id, account.token, definition)
+    made = _done(tools, tenant_id, new.waba_id, told)
     states: dict[str, Any] = {"id": made.template_id, "category": made.category or new.category}
     if made.status is not None:
         states["status"] = {"status": made.status}
@@ -200,7 +203,8 @@ def edit_template(
     account = account_of(tools, tenant_id, before.waba_id)
     asked = _begin(tools, tenant_id, before.waba_id, before.name, before.language)
     document = change.model_dump(exclude_none=True)
-    done(meta.edit_template(tools.graph, meta_id, account.token, document))
+    told = meta.edit_template(tools.graph, meta_id, account.token, document)
+    _done(tools, tenant_id, before.waba_id, told)
     return _refresh(tools, tenant_id, before, account.token, asked)
 
 
@@ -215,7 +219,8 @@ def unpause_template(tools: Tools, tenant_id: UUID, template: UUID) -> Template:
         raise Conflict(f"only a PAUSED template can be unpaused, not one that is {before.status}")
     account = account_of(tools, tenant_id, before.waba_id)
     asked = _begin(tools, tenant_id, before.waba_id, before.name, before.language)
-    done(meta.unpause_template(tools.graph, meta_id, account.token))
+    told = meta.unpause_template(tools.graph, meta_id, account.token)
+    _done(tools, tenant_id, before.waba_id, told)
     return _refresh(tools, tenant_id, before, account.token, asked)
 
 
@@ -232,7 +237,8 @@ def delete_template(tools: Tools, tenant_id: UUID, template: UUID, how: Deletion
     if not how.all_languages:
         before, meta_id = _at_meta(tools, tenant_id, template)
     account = account_of(tools, tenant_id, before.waba_id)
-    done(meta.delete_template(tools.graph, before.waba_id, account.token, before.name, meta_id))
+    told = meta.delete_template(tools.graph, before.waba_id, account.token, before.name, meta_id)
+    _done(tools, tenant_id, before.waba_id, told)
 
     def write(connection: Connection) -> Template:
         store.mark_deleted(
@@ -254,6 +260,20 @@ def done(told: R | Rejected | Throttled | NotSent | Unconfirmed) -> R:
         document_of(told)
         raise AssertionError("unreachable")
     return told
+
+
+def _done(
+    tools: Tools,
+    tenant_id: UUID,
+    waba_id: str,
+    told: R | Rejected | Throttled | NotSent | Unconfirmed,
+) -> R:
+    """Return and raise as `done` does; what may have been done is found by a sync."""
+    if isinstance(told, Unconfirmed):
+        # Without the database the daily sync finds it; the caller hears of Meta's answer anyway.
+        with suppress(Unavailable):
+            transact(tools, tenant_id, lambda link: _put_sync(tools, link, tenant_id, waba_id))
+    return done(told)
 
 
 def _at_meta(tools: Tools, tenant_id: UUID, template: UUID) -> tuple[Template, str]:
