@@ -1001,3 +1001,24 @@ def test_importing_the_parser_brings_neither_http_nor_models_nor_sql() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("field", "own"),
+    [
+        ("user_id_update", "user_id_update"),
+        ("user_preferences", "user_preferences"),
+        ("smb_message_echoes", "message_echoes"),
+        ("calls", "calls"),
+        ("history", "history"),
+    ],
+)
+def test_what_stands_beside_a_fields_own_list_reads_again_as_what_it_was(
+    field: str, own: str
+) -> None:
+    path = min(INBOUND.glob(f"{field}*.json"))
+    body = json.loads(path.read_bytes())
+    body["entry"][0]["changes"][0]["value"]["list_of_tomorrow"] = [1]
+    assert own in body["entry"][0]["changes"][0]["value"]
+    (rest,) = [item for item in parse(json.dumps(body).encode()) if isinstance(item, Unhandled)]
+    assert parse(json.dumps(rebuild(rest)).encode()) == [rest]

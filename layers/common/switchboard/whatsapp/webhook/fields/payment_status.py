@@ -18,7 +18,7 @@ _LONGEST_WORD = 100
 
 
 def _read(change: Change) -> Iterable[Item]:
-    statuses = change.value.get("statuses")
+    statuses = change.value.get("statuses", [])
     if type(statuses) is not list:
         raise Odd("statuses is not a list")
     for status in statuses:

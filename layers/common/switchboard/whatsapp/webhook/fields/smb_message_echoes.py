@@ -17,7 +17,7 @@ def is_mine(value: dict[str, Any]) -> bool:
 
 def read(change: Change) -> Iterable[Item]:
     """Yield each echo of a change; raises Odd for a change without a list of them."""
-    echoes = change.value.get("message_echoes")
+    echoes = change.value.get("message_echoes", [])
     if type(echoes) is not list:
         raise Odd("message_echoes is not a list")
     for echo in echoes:

@@ -22,7 +22,7 @@ def _is_mine(value: dict[str, Any]) -> bool:
 
 
 def _read(change: Change) -> Iterable[Item]:
-    updates = change.value.get(_NAME)
+    updates = change.value.get(_NAME, [])
     if type(updates) is not list:
         raise Odd("user_id_update is not a list")
     for one in updates:

@@ -24,7 +24,7 @@ def _is_mine(value: dict[str, Any]) -> bool:
 
 
 def _read(change: Change) -> Iterable[Item]:
-    preferences = change.value.get("user_preferences")
+    preferences = change.value.get("user_preferences", [])
     if type(preferences) is not list:
         raise Odd("user_preferences is not a list")
     for one in preferences:
