@@ -9,6 +9,7 @@ from uuid import UUID
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.log import log
 from switchboard.outbox.commit import commit
+from switchboard.outbox.facts import of_attempt
 from switchboard.outbox.ready import Ready, lasts_s
 from switchboard.outbox.road import Road
 from switchboard.outbox.timing import CLAIM, LEASE_S, MARGIN_S, REQUEST_S, SOON_S, SWEEP
@@ -17,16 +18,14 @@ from switchboard.policy import (
     Allowed,
     Deferred,
     Denied,
-    Facts,
     Kind,
     Verdict,
     decide,
     kind_of,
-    person_of,
     stricter,
 )
 from switchboard.policy.gates.expiry import EXPIRED
-from switchboard.policy.verdict import category_of, document, due_at
+from switchboard.policy.verdict import document, due_at
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Loaded
 from switchboard.tools import Tools
@@ -119,29 +118,7 @@ def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
     if stored.get("category"):
         # Meta may have told since what the template is: that can only add gates.
         kind = stricter(kind, kind_of(row.message_type, stored["category"]))
-    facts = Facts(
-        at=row.at,
-        tenant_active=row.tenant_active,
-        tenant_stopped=row.tenant_stopped,
-        number_active=row.number_active,
-        number_status=row.number_status,
-        number_stopped=row.number_stopped,
-        has_token=row.access_token is not None,
-        is_blocked=row.is_blocked,
-        window_expires_at=row.window_expires_at,
-        recipient=row.recipient,
-        expires_at=row.expires_at,
-        allow_list=tools.settings.recipient_allow_list,
-        urgent=row.urgent,
-        notification_category=category_of(row.notification_category, kind),
-        paused_until=row.paused_until,
-        paused_reason=row.paused_reason,
-        last_inbound_at=row.last_inbound_at,
-        opted_out_at=row.opted_out_at,
-        confirms_consent=row.confirms_consent,
-        template_status=stored.get("status"),
-        person=person_of(row.person),
-    )
+    facts = of_attempt(row, kind, allow_list=tools.settings.recipient_allow_list)
     verdict = decide(facts, kind)
     entry = document(verdict, at=row.at, attempt=row.attempt, kind=kind)
     return Ready(

@@ -18,6 +18,7 @@ from switchboard.kernel.clock import uuid7
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, Forbidden, NotFound, ProblemError, Unprocessable
 from switchboard.outbox.answers import Answer, of_message, of_problem
+from switchboard.outbox.facts import of_question
 from switchboard.outbox.outgoing import Outgoing
 from switchboard.outbox.ready import Ready, lasts_s
 from switchboard.outbox.timing import LEASE_S, SLICE
@@ -26,15 +27,12 @@ from switchboard.policy import (
     Allowed,
     Deferred,
     Denied,
-    Facts,
     Kind,
     Verdict,
     decide,
-    person_of,
-    portfolio_of,
 )
 from switchboard.policy.gates.key import URGENT
-from switchboard.policy.verdict import category_of, document, due_at
+from switchboard.policy.verdict import document, due_at
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Asked, Reserved
 from switchboard.tools import Tools
@@ -217,7 +215,17 @@ class _Reserver:
         if item.urgent and kind is Kind.MARKETING:
             raise Unprocessable("marketing cannot be urgent", field="urgent")
         warnings = (*item.warnings, *_misfits(item, stored))
-        facts = self._facts(item, asked, recipient, kind)
+        facts = of_question(
+            asked,
+            kind,
+            recipient=recipient,
+            urgent=item.urgent,
+            notification_category=item.notification_category,
+            expires_at=item.expires_at,
+            confirms_consent=item.confirms_consent,
+            scopes=self.scopes,
+            allow_list=self.tools.settings.recipient_allow_list,
+        )
         verdict = decide(facts, kind)
         if isinstance(verdict, Denied) and verdict.findings.get("key") not in {None, "allowed"}:
             raise Forbidden(verdict.hint)
@@ -266,35 +274,6 @@ class _Reserver:
 
     def _may_be_urgent(self) -> bool:
         return self.scopes is None or URGENT in self.scopes
-
-    def _facts(self, item: Outgoing, asked: Asked, recipient: str, kind: Kind) -> Facts:
-        return Facts(
-            at=asked.at,
-            tenant_active=bool(asked.tenant_active),
-            tenant_stopped=asked.tenant_stopped,
-            number_active=bool(asked.number_active),
-            number_status=asked.number_status or "",
-            number_stopped=asked.number_stopped,
-            has_token=asked.access_token is not None,
-            is_blocked=bool(asked.is_blocked),
-            window_expires_at=asked.window_expires_at,
-            recipient=recipient,
-            scopes=self.scopes,
-            expires_at=item.expires_at,
-            allow_list=self.tools.settings.recipient_allow_list,
-            urgent=item.urgent and kind is Kind.UTILITY,
-            notification_category=category_of(item.notification_category, kind),
-            paused_until=asked.paused_until,
-            paused_reason=asked.paused_reason,
-            last_inbound_at=asked.last_inbound_at,
-            opted_out_at=asked.opted_out_at,
-            confirms_consent=item.confirms_consent,
-            template_status=(asked.template or {}).get("status"),
-            person=person_of(asked.person),
-            portfolio=portfolio_of(asked.portfolio),
-            pair_free_at=asked.pair_free_at,
-            sendable_at=asked.sendable_at,
-        )
 
 
 def _is_held(row: Reserved) -> bool:
