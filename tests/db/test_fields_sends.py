@@ -66,6 +66,8 @@ def claim(world: World, place: Place) -> dict[UUID, list[UUID]]:
 
 def test_a_ban_holds_what_waits_until_the_account_is_reinstated(world: World) -> None:
     place, other = world.place(), world.place()
+    # One moment for both, though a second may have passed between them.
+    other.time = place.time
     waiting = queue(world, place)
     free = queue(world, other)
 

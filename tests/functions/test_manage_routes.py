@@ -493,7 +493,9 @@ def test_what_is_answered_has_the_members_that_the_document_names(desk: Desk) ->
         name = told.answers.removesuffix("[]")
         shown = {"AccountEvent", "Consent", "Contact", "Conversation", "Message", "Media", "Letter"}
         shown |= {"Link", "Subscription", "Delivery", "SubscriptionSecret", "PutTest", "Template"}
-        if route not in ROUTES or name not in shown or route == "POST /v1/consents":
+        # Templates are made and changed by Meta, which nobody plays here.
+        asks_meta = name == "Template" and not route.startswith("GET")
+        if route not in ROUTES or name not in shown or route == "POST /v1/consents" or asks_meta:
             continue
         given = [ids[resource_of(route)]] if "{id}" in route else []
         status, document = desk.call(route, *given, body=BODIES.get(route))

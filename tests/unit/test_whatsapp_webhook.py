@@ -1022,3 +1022,17 @@ def test_what_stands_beside_a_fields_own_list_reads_again_as_what_it_was(
     assert own in body["entry"][0]["changes"][0]["value"]
     (rest,) = [item for item in parse(json.dumps(body).encode()) if isinstance(item, Unhandled)]
     assert parse(json.dumps(rebuild(rest)).encode()) == [rest]
+
+
+def test_what_nobody_knows_in_a_chunk_of_history_is_kept_with_it() -> None:
+    body = json.loads((INBOUND / "history.json").read_bytes())
+    (chunk, *_) = body["entry"][0]["changes"][0]["value"]["history"]
+    plain = parse(json.dumps(body).encode())
+    chunk["of_tomorrow"] = {"canary": 1}
+    chunk["threads"][0]["of_tomorrow"] = {"canary": 2}
+    items = parse(json.dumps(body).encode())
+    odd = [json.loads(item.body) for item in items if isinstance(item, Malformed)]
+    assert [item for item in items if not isinstance(item, Malformed)] == plain
+    texts = [json.dumps(one) for one in odd]
+    assert any('"canary": 1' in text for text in texts)
+    assert any('"canary": 2' in text for text in texts)

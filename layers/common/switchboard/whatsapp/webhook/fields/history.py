@@ -25,6 +25,10 @@ from switchboard.whatsapp.webhook.items import Item, Malformed
 
 _LARGEST = 2**31 - 1
 
+#: What Meta's chunks and threads hold; what else stands in one is kept with it.
+_CHUNK = frozenset({"errors", "metadata", "threads"})
+_THREAD = frozenset({"id", "messages"})
+
 
 def _is_mine(value: dict[str, Any]) -> bool:
     return "history" in value
@@ -45,25 +49,12 @@ def _chunk(change: Change, chunk: Any) -> Iterator[Item]:
     if type(chunk) is not dict:
         yield odd(change, chunk, "a chunk of history is not an object")
         return
+    if chunk.keys() - _CHUNK:
+        yield odd(change, chunk, "a chunk of history has keys that nobody knows")
     errors = chunk.get("errors")
-    if type(errors) is list and errors:
-        first = errors[0] if type(errors[0]) is dict else {}
-        document: dict[str, Any] = {
-            "n": change.phone_number_id or "",
-            "code": str(first.get("code", ""))[:100],
-            "er": errors,
-        }
-        yield event(change, "history_refusal", document, part={"history": [{"errors": errors}]})
-    elif errors is not None and type(errors) is not list:
-        yield odd(change, chunk, "errors of history is not a list")
+    yield from _refusal(change, chunk, errors)
     metadata = chunk.get("metadata")
-    progress = {
-        ours: metadata[key]
-        for ours, key in (("ph", "phase"), ("ch", "chunk_order"), ("pr", "progress"))
-        if type(metadata) is dict
-        and type(metadata.get(key)) is int
-        and 0 <= metadata[key] <= _LARGEST
-    }
+    progress = _progress(metadata)
     threads = chunk.get("threads", [])
     if progress and change.phone_number_id is not None:
         yield event(
@@ -82,19 +73,45 @@ def _chunk(change: Change, chunk: Any) -> Iterator[Item]:
     for thread in threads:
         messages = _messages(thread) if type(thread) is dict else None
         if messages is None:
-            part = {"history": [{"threads": [thread]}]}
-            body = body_of(change.waba_id, change_with(change, part), change.entry_time)
-            reason = "a thread of history is not an object with messages"
-            yield Malformed(
-                change.waba_id, change.phone_number_id, reason, dump(thread), dump(body)
-            )
+            yield _odd_thread(change, thread, "a thread of history is not an object with messages")
             continue
+        if thread.keys() - _THREAD:
+            yield _odd_thread(change, thread, "a thread of history has keys that nobody knows")
         name = thread.get("id")
         for message in messages:
             alone = {"history": [{"threads": [{"id": name, "messages": [message]}]}]}
             yield copy_of(
                 change, message, alone, origin="history", thread=name if type(name) is str else None
             )
+
+
+def _refusal(change: Change, chunk: Any, errors: Any) -> Iterator[Item]:
+    if type(errors) is list and errors:
+        first = errors[0] if type(errors[0]) is dict else {}
+        document: dict[str, Any] = {
+            "n": change.phone_number_id or "",
+            "code": str(first.get("code", ""))[:100],
+            "er": errors,
+        }
+        yield event(change, "history_refusal", document, part={"history": [{"errors": errors}]})
+    elif errors is not None and type(errors) is not list:
+        yield odd(change, chunk, "errors of history is not a list")
+
+
+def _progress(metadata: Any) -> dict[str, int]:
+    return {
+        ours: metadata[key]
+        for ours, key in (("ph", "phase"), ("ch", "chunk_order"), ("pr", "progress"))
+        if type(metadata) is dict
+        and type(metadata.get(key)) is int
+        and 0 <= metadata[key] <= _LARGEST
+    }
+
+
+def _odd_thread(change: Change, thread: Any, reason: str) -> Malformed:
+    part = {"history": [{"threads": [thread]}]}
+    body = body_of(change.waba_id, change_with(change, part), change.entry_time)
+    return Malformed(change.waba_id, change.phone_number_id, reason, dump(thread), dump(body))
 
 
 def _messages(thread: dict[str, Any]) -> list[Any] | None:
