@@ -1,0 +1,342 @@
+-- The send road at its real cost: what one message is asked about is read in two statements, and what
+-- the limits look at is read by key, and seldom.
+
+-- Plans outlive the tables they were made for: a connection opened on an empty database must not walk
+-- through a full one.
+alter function messaging.reserve_sends(uuid, uuid, jsonb, interval, timestamptz)
+    set enable_seqscan = off;
+
+-- Arithmetic with intervals is stable, and what says less than it is cannot be inlined.
+alter function messaging.rate_of(text, boolean, real, timestamptz, timestamptz) stable;
+alter function messaging.claimable_at(smallint, timestamptz, real, timestamptz) stable;
+
+-- Messages a second that a number handles now.
+create function messaging.rate_now(
+    bucket messaging.send_limits, number messaging.whatsapp_accounts, at timestamptz
+) returns real
+    language sql stable parallel safe
+    return messaging.rate_of(number.throughput, number.is_coexistence, bucket.learned_rate,
+        bucket.learned_at, at);
+
+-- Whether a number may send as far as Meta and its owner are concerned.
+create function messaging.may_send(
+    number messaging.whatsapp_accounts, account messaging.whatsapp_business_accounts, at timestamptz
+) returns boolean
+    language sql immutable parallel safe
+    return number.is_active and account.is_active and account.deleted_at is null
+        and account.ban_state is distinct from 'DISABLE'
+        and coalesce(account.sends_restricted_until <= at, true);
+
+create or replace function messaging.is_number_active(number messaging.whatsapp_accounts)
+    returns boolean
+    language sql stable
+    begin atomic
+    select messaging.may_send(number, w, clock_timestamp())
+    from messaging.whatsapp_business_accounts as w
+    where w.tenant_id = number.tenant_id and w.waba_id = number.waba_id;
+    end;
+
+-- Until when a number is held back by what Meta answered: its own pause or its account's; null: none.
+-- The year 9999: nobody knows. (Not infinity: no clock of a caller's knows it.)
+create function messaging.paused_until(
+    number messaging.whatsapp_accounts, account messaging.whatsapp_business_accounts, at timestamptz
+) returns timestamptz
+    language sql immutable parallel safe
+    return case when number.sends_paused_until > at or account.sends_paused_until > at
+        then least(greatest(number.sends_paused_until, account.sends_paused_until),
+            '9999-12-31 00:00+00'::timestamptz) end;
+
+create or replace function messaging.paused_until(
+    number messaging.whatsapp_accounts, at timestamptz
+) returns timestamptz
+    language sql stable
+    begin atomic
+    select messaging.paused_until(number, w, at) from messaging.whatsapp_business_accounts as w
+    where w.tenant_id = number.tenant_id and w.waba_id = number.waba_id;
+    end;
+
+create function messaging.paused_reason(
+    number messaging.whatsapp_accounts, account messaging.whatsapp_business_accounts
+) returns text
+    language sql immutable parallel safe
+    return case when account.sends_paused_until is not null
+            and coalesce(account.sends_paused_until > number.sends_paused_until, true)
+        then account.sends_paused_reason else number.sends_paused_reason end;
+
+create or replace function messaging.paused_reason(number messaging.whatsapp_accounts) returns text
+    language sql stable
+    begin atomic
+    select messaging.paused_reason(number, w) from messaging.whatsapp_business_accounts as w
+    where w.tenant_id = number.tenant_id and w.waba_id = number.waba_id;
+    end;
+
+-- The one-item road of ask_sends: whose number it is, and who is written to.
+create or replace function messaging.ask_send(p_tenant uuid, p_item jsonb, p_now timestamptz)
+    returns messaging.asked
+    language plpgsql as $$
+declare
+    r messaging.asked;
+    v_contact uuid := p_item ->> 'contact';
+    v_number messaging.whatsapp_accounts;
+    v_count integer;
+begin
+    r.n := p_item ->> 'n';
+    r.at := p_now;
+    if p_item ->> 'key' is not null then
+        select k.request_sha256, k.answer, k.lease_until, k.message_id
+        into r.key_sha256, r.key_answer, r.key_lease_until, r.key_message_id
+        from messaging.idempotency_keys as k
+        where k.tenant_id = p_tenant and k.key = p_item ->> 'key' and k.expires_at > p_now;
+    end if;
+    select t.is_active, t.sends_stopped_at is not null, a.id, a.phone_number_id, a.status,
+        a.sends_stopped_at is not null, a.access_token_sealed,
+        messaging.may_send(a, w, clock_timestamp()), messaging.paused_until(a, w, p_now),
+        messaging.paused_reason(a, w),
+        nullif(messaging.claimable_at(10::smallint, l.paid_until, messaging.rate_of(
+            a.throughput, a.is_coexistence, l.learned_rate, l.learned_at, p_now), p_now), p_now)
+    into r.tenant_active, r.tenant_stopped, r.account_id, r.phone_number_id, r.number_status,
+        r.number_stopped, r.access_token, r.number_active, r.paused_until, r.paused_reason,
+        r.sendable_at
+    from messaging.tenants as t
+    left join messaging.whatsapp_accounts as a
+        on a.tenant_id = p_tenant and a.phone_number_id = p_item ->> 'from'
+    left join messaging.whatsapp_business_accounts as w
+        on w.tenant_id = p_tenant and w.waba_id = a.waba_id
+    left join messaging.send_limits as l on l.tenant_id = p_tenant and l.account_id = a.id
+    where t.id = p_tenant;
+    if v_contact is null then
+        select d.contact_id into v_contact from messaging.contact_identifiers as d
+        where d.tenant_id = p_tenant and d.kind = 'phone' and d.value = p_item ->> 'phone';
+    end if;
+    select c.id, c.is_blocked, case when c.opt_in_status = 'opted_out' then c.opted_out_at end,
+        v.id, v.window_expires_at, v.last_inbound_at, v.message_count
+    into r.contact_id, r.is_blocked, r.opted_out_at,
+        r.conversation_id, r.window_expires_at, r.last_inbound_at, v_count
+    from messaging.contacts as o
+    -- A merged contact's id answers for ever.
+    join messaging.contacts as c on c.tenant_id = p_tenant and c.id = coalesce(o.merged_into, o.id)
+    left join messaging.whatsapp_conversations as v
+        on v.tenant_id = p_tenant and v.account_id = r.account_id and v.contact_id = c.id
+    where o.tenant_id = p_tenant and o.id = v_contact
+        and (o.deleted_at is null or p_item ->> 'contact' is null);
+    if p_item ->> 'phone' is null then
+        r.known_phone := messaging.identifier_of(p_tenant, r.contact_id, 'phone');
+        r.known_user_id := messaging.identifier_of(p_tenant, r.contact_id, 'user_id');
+    end if;
+    if v_count >= 30 then
+        r.pair_free_at := messaging.pair_free_at(p_tenant, r.conversation_id, p_now);
+    end if;
+    if p_item ->> 'template' is null then
+        return r;
+    end if;
+    select a.* into v_number from messaging.whatsapp_accounts as a
+    where a.tenant_id = p_tenant and a.id = r.account_id;
+    r.template := messaging.stored_template(
+        v_number, p_item ->> 'template', p_item ->> 'language');
+    r.person := (select messaging.person_of(c, t, p_now)
+        from messaging.tenants as t
+        left join messaging.contacts as c on c.tenant_id = p_tenant and c.id = r.contact_id
+        where t.id = p_tenant);
+    r.portfolio := messaging.portfolio_facts(v_number, r.contact_id, p_now);
+    return r;
+end
+$$;
+
+-- Books messages of one number, the most urgent first; p_wanted: of the priorities 10, 20, 30. Received
+-- messages since the last look are booked with them, looked for four times a second at most: the table
+-- has partitions, and all of them are locked to read one. Returns how many of each may go out now.
+create or replace function messaging.take_tokens(
+    p_tenant uuid, p_account uuid, p_wanted integer[], p_now timestamptz,
+    out granted integer[], out again_at timestamptz
+)
+    language plpgsql
+    set enable_seqscan = off as $$
+declare
+    v_all integer := p_wanted[1] + p_wanted[2] + p_wanted[3];
+    v_paid timestamptz;
+    v_heard uuid;
+    v_rate real;
+    v_tokens integer;
+    -- A moment late: by then intake has committed what it gave an id.
+    v_until uuid;
+    v_fresh uuid := messaging.uuid_at(p_now - interval '0.5 seconds');
+    v_priority smallint;
+begin
+    -- Nothing to look for, and room for all: one step.
+    update messaging.send_limits as l
+    set paid_until = greatest(l.paid_until, p_now)
+        + interval '1 second' * (v_all / messaging.rate_now(l, n, p_now))
+    from messaging.whatsapp_accounts as n
+    where l.tenant_id = p_tenant and l.account_id = p_account and n.tenant_id = p_tenant
+        and n.id = p_account and l.heard_until >= v_fresh
+        and messaging.tokens(l.paid_until, messaging.rate_now(l, n, p_now), p_now) >= v_all
+            + case when p_wanted[3] > 0
+                then messaging.kept_back(30::smallint, messaging.rate_now(l, n, p_now))
+                when p_wanted[2] > 0
+                then messaging.kept_back(20::smallint, messaging.rate_now(l, n, p_now)) else 0 end;
+    if found then
+        granted := p_wanted;
+        return;
+    end if;
+
+    insert into messaging.send_limits (tenant_id, account_id) values (p_tenant, p_account)
+    on conflict (tenant_id, account_id) do nothing;
+    select greatest(l.paid_until, p_now), l.heard_until, messaging.rate_now(l, n, p_now)
+    into v_paid, v_heard, v_rate
+    from messaging.send_limits as l
+    join messaging.whatsapp_accounts as n on n.tenant_id = l.tenant_id and n.id = l.account_id
+    where l.tenant_id = p_tenant and l.account_id = p_account
+    for no key update of l;
+    if v_heard >= v_fresh then
+        v_until := v_heard;
+    else
+        v_until := messaging.uuid_at(p_now - interval '0.25 seconds');
+        -- Older ones than a second are paid for already, whoever counted them. In the order of the ids: by
+        -- the key, also where the plan is as old as the connection and the table was empty then.
+        v_paid := v_paid + interval '1 second' / v_rate * (
+            select count(*) from (
+                select m.account_id, m.direction from messaging.whatsapp_messages as m
+                where m.tenant_id = p_tenant and m.id < v_until
+                    and m.id >= greatest(v_heard, messaging.uuid_at(p_now - interval '1.25 seconds'))
+                order by m.id offset 0) as m
+            where m.account_id = p_account and m.direction = 'inbound');
+    end if;
+    v_tokens := messaging.tokens(v_paid, v_rate, p_now);
+    granted := array[0, 0, 0];
+    for k in 1 .. 3 loop
+        v_priority := k * 10;
+        granted[k] := greatest(0, least(p_wanted[k],
+            v_tokens - granted[1] - granted[2] - messaging.kept_back(v_priority, v_rate)));
+        if granted[k] < p_wanted[k] then
+            again_at := coalesce(again_at, 'epoch');
+        end if;
+    end loop;
+    v_paid := v_paid + interval '1 second' * ((granted[1] + granted[2] + granted[3]) / v_rate);
+    if again_at is not null then
+        again_at := messaging.claimable_at(case when granted[1] < p_wanted[1] then 10
+            when granted[2] < p_wanted[2] then 20 else 30 end::smallint, v_paid, v_rate, p_now);
+    end if;
+    update messaging.send_limits as l set paid_until = v_paid, heard_until = greatest(v_heard, v_until)
+    where l.tenant_id = p_tenant and l.account_id = p_account;
+end
+$$;
+
+-- Attempts that are about to go out, and what the limits say: no row, they may.
+create or replace function messaging.book_sends(
+    p_tenant uuid, p_items messaging.booking[], p_now timestamptz
+) returns messaging.hold[]
+    language plpgsql
+    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+    set join_collapse_limit = 1 as $$
+declare
+    v_held messaging.hold[] := '{}';
+    v_long uuid[];
+    v_place record;
+    v_booked record;
+    v_only messaging.booking := p_items[1];
+begin
+    -- One message in a short thread within its window is over no limit but the number's.
+    if cardinality(p_items) = 1 and not v_only.outside and not exists (
+        select from messaging.whatsapp_conversations as c
+        where c.tenant_id = p_tenant and c.id = v_only.conversation and c.message_count >= 30)
+    then
+        select t.granted, t.again_at into v_booked
+        from messaging.take_tokens(p_tenant, v_only.account, array[(v_only.priority = 10)::integer,
+            (v_only.priority = 20)::integer, (v_only.priority = 30)::integer], p_now) as t;
+        return case when v_booked.again_at is null then '{}'
+            else array[row(v_only.id, 'throughput', v_booked.again_at)::messaging.hold] end;
+    end if;
+
+    -- The pair: only long threads can be over. Locked until the commit.
+    v_long := array(select c.id from messaging.whatsapp_conversations as c
+        where c.tenant_id = p_tenant and c.message_count >= 30
+            and c.id = any (array(select i.conversation from unnest(p_items) as i))
+        order by c.id);
+    if v_long <> '{}' then
+        insert into messaging.pair_limits (tenant_id, conversation_id, paid_until)
+        select p_tenant, c, p_now + interval '6 seconds' * (
+            select least(count(*), 44) from messaging.whatsapp_messages as m
+            where m.tenant_id = p_tenant and m.conversation_id = c and m.direction = 'outbound'
+                and m.accepted_at > p_now - interval '264 seconds')
+        from unnest(v_long) as c
+        where not exists (select from messaging.pair_limits as l
+            where l.tenant_id = p_tenant and l.conversation_id = c)
+        on conflict (tenant_id, conversation_id) do nothing;
+        perform 1 from messaging.pair_limits as l
+        where l.tenant_id = p_tenant and l.conversation_id = any (v_long)
+        order by l.conversation_id for no key update;
+        v_held := array(
+            select row(i.id, 'pair', f.until)::messaging.hold
+            from unnest(p_items) as i
+            cross join lateral (
+                select messaging.pair_free_at(p_tenant, i.conversation, p_now) as until) as f
+            where i.conversation = any (v_long) and f.until is not null);
+    end if;
+
+    -- The portfolio, for messages outside a window.
+    if exists (select from unnest(p_items) as i where i.outside) then
+        for v_place in
+            select w.portfolio, w.people,
+                array_agg(i.contact order by i.priority, i.ord) as contacts
+            from unnest(p_items) with ordinality
+                as i(id, account, conversation, contact, priority, outside, ord)
+            join messaging.whatsapp_accounts as n on n.tenant_id = p_tenant and n.id = i.account
+            cross join lateral messaging.portfolio_of(n) as w
+            where i.outside and w.people is not null
+                and i.id <> all (array(select h.id from unnest(v_held) as h))
+            group by w.portfolio, w.people order by w.portfolio
+        loop
+            select b.admitted, b.again_at into v_booked
+            from messaging.book_recipients(
+                p_tenant, v_place.portfolio, v_place.people, v_place.contacts, p_now) as b;
+            v_held := v_held || array(
+                -- Looked at again within the hour: a window may open, the limit may rise.
+                select row(i.id, 'portfolio', least(coalesce(v_booked.again_at, 'infinity'),
+                    p_now + interval '1 hour'))::messaging.hold
+                from unnest(p_items) as i
+                join messaging.whatsapp_accounts as n on n.tenant_id = p_tenant and n.id = i.account
+                cross join lateral messaging.portfolio_of(n) as w
+                where i.outside and w.portfolio = v_place.portfolio
+                    and i.id <> all (array(select h.id from unnest(v_held) as h))
+                    and i.contact <> all (v_booked.admitted));
+        end loop;
+    end if;
+
+    -- The number, last: its row is everybody's.
+    for v_place in
+        select i.account, array_agg(i.id order by i.priority, i.ord) as ids,
+            array_agg(i.priority order by i.priority, i.ord) as priorities,
+            array[count(*) filter (where i.priority = 10), count(*) filter (where i.priority = 20),
+                count(*) filter (where i.priority = 30)]::integer[] as wanted
+        from (select i.account, i.id, i.priority, i.ord
+            from unnest(p_items) with ordinality
+                as i(id, account, conversation, contact, priority, outside, ord)
+            where i.id <> all (array(select h.id from unnest(v_held) as h))) as i
+        group by i.account order by i.account
+    loop
+        select t.granted, t.again_at into v_booked
+        from messaging.take_tokens(p_tenant, v_place.account, v_place.wanted, p_now) as t;
+        if v_booked.again_at is not null then
+            v_held := v_held || array(
+                select row(x.id, 'throughput', v_booked.again_at)::messaging.hold
+                from (
+                    select u.id, u.priority,
+                        row_number() over (partition by u.priority order by u.ord) as place
+                    from unnest(v_place.ids, v_place.priorities) with ordinality
+                        as u(id, priority, ord)
+                ) as x
+                where x.place > v_booked.granted[x.priority / 10]);
+        end if;
+    end loop;
+
+    if v_long <> '{}' then
+        update messaging.pair_limits as l
+        set paid_until = greatest(l.paid_until, p_now) + interval '6 seconds'
+        where l.tenant_id = p_tenant and l.conversation_id = any (array(
+            select i.conversation from unnest(p_items) as i
+            where i.conversation = any (v_long)
+                and i.id <> all (array(select h.id from unnest(v_held) as h))));
+    end if;
+    return v_held;
+end
+$$;
