@@ -1,10 +1,84 @@
 -- The send road at its real cost: what one message is asked about is read in two statements, and what
 -- the limits look at is read by key, and seldom.
 
+-- Until a table has been analyzed for the first time the planner takes each index that begins with the
+-- tenant for as good as the key, and a connection keeps that plan while the table fills: an hour of
+-- messages, all read for each. So it is told what is true of the worst case: all rows are one tenant's,
+-- of one number, of one kind. The first ANALYZE replaces it. (PostgreSQL 18 has the function; before it,
+-- autovacuum's first round ends the trouble.)
+create procedure messaging.expect_one_tenant(target regclass)
+    language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    v_column text;
+    v_name text;
+    v_parent boolean;
+begin
+    select c.relname, c.relkind = 'p' into v_name, v_parent
+    from pg_class as c where c.oid = target and c.reltuples < 0;
+    if not found or to_regproc('pg_catalog.pg_restore_attribute_stats') is null then
+        return;
+    end if;
+    for v_column in
+        select a.attname from pg_attribute as a
+        where a.attrelid = target and a.attname in ('tenant_id', 'account_id', 'kind')
+    loop
+        execute 'select pg_restore_attribute_stats(''schemaname'', ''messaging'', ''relname'', $1,'
+            ' ''attname'', $2, ''inherited'', $3, ''null_frac'', 0::real, ''avg_width'', 16,'
+            ' ''n_distinct'', 1::real)' using v_name, v_column, v_parent;
+    end loop;
+end
+$$;
+
+do $$
+declare
+    v_table regclass;
+begin
+    for v_table in select c.oid from pg_class as c
+        where c.relnamespace = 'messaging'::regnamespace and c.relkind in ('r', 'p')
+    loop
+        call messaging.expect_one_tenant(v_table);
+    end loop;
+end
+$$;
+
+create or replace procedure messaging.protect(
+    target regclass, privileges text, tenant_column text default 'tenant_id'
+)
+    language plpgsql as $$
+begin
+    execute format('alter table %s enable row level security', target);
+    execute format('alter table %s force row level security', target);
+    execute format(
+        'create policy tenant on %s using (%I = nullif(current_setting(''switchboard.tenant_id'', true), '''')::uuid)'
+        ' with check (%I = nullif(current_setting(''switchboard.tenant_id'', true), '''')::uuid)',
+        target, tenant_column, tenant_column);
+    if privileges is not null then
+        execute format('grant %s on %s to app', privileges, target);
+    end if;
+    call messaging.expect_one_tenant(target);
+end
+$$;
+
 -- Plans outlive the tables they were made for: a connection opened on an empty database must not walk
 -- through a full one.
 alter function messaging.reserve_sends(uuid, uuid, jsonb, interval, timestamptz)
-    set enable_seqscan = off;
+    set enable_seqscan = off set enable_material = off;
+alter function messaging.advance_sends(uuid, uuid, jsonb, jsonb, uuid[], interval, timestamptz)
+    set enable_seqscan = off set enable_material = off;
+
+set local role door;
+alter function messaging.claim_sends(uuid, integer, interval, timestamptz)
+    set plan_cache_mode = force_generic_plan set enable_seqscan = off
+    set enable_hashjoin = off set enable_mergejoin = off set enable_material = off;
+alter function messaging.next_sends(double precision, timestamptz)
+    set plan_cache_mode = force_generic_plan set enable_seqscan = off
+    set enable_hashjoin = off set enable_mergejoin = off;
+reset role;
+alter function messaging.load_attempts(uuid, uuid, uuid[], timestamptz)
+    set enable_seqscan = off set enable_material = off;
+alter function messaging.lease_sends(uuid, uuid, uuid[], interval, timestamptz)
+    set plan_cache_mode = force_generic_plan set enable_seqscan = off
+    set enable_hashjoin = off set enable_mergejoin = off;
 
 -- Arithmetic with intervals is stable, and what says less than it is cannot be inlined.
 alter function messaging.rate_of(text, boolean, real, timestamptz, timestamptz) stable;
@@ -70,6 +144,92 @@ create or replace function messaging.paused_reason(number messaging.whatsapp_acc
     where w.tenant_id = number.tenant_id and w.waba_id = number.waba_id;
     end;
 
+-- What the policy asks about new messages, in one round trip. p_items: [{"n": index,
+-- "from": phone_number_id, "phone": canonical digits | "contact": contact id, "key": key, "template":
+-- name, "language": with `_`}].
+-- A number, contact or key that is unknown gives nulls. (Here and below: plans are generic, since
+-- planning a join over partitions anew costs more than running it, and go from row to row by index,
+-- since a generic plan may be made before a table has grown; one item goes in scalar steps, since
+-- starting a chain of set steps costs more than its rows.)
+create or replace function messaging.ask_sends(p_tenant uuid, p_items jsonb, p_now timestamptz default null)
+    returns setof messaging.asked
+    language plpgsql set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+    set enable_material = off
+    -- The joins as they are written: each by an index, whatever is known of the tables yet.
+    set join_collapse_limit = 1 as $$
+declare
+    v_now timestamptz := coalesce(p_now, clock_timestamp());
+begin
+    perform set_config('switchboard.tenant_id', p_tenant::text, true);
+    if jsonb_array_length(p_items) = 1 then
+        return next messaging.ask_send(p_tenant, p_items -> 0, v_now);
+        return;
+    end if;
+    return query
+    with items as materialized (
+        select i.* from jsonb_to_recordset(p_items) as i(n integer, "from" text, phone text,
+            contact uuid, key text, template text, language text)
+    ), senders as materialized (
+        -- Once for each number, not for each message.
+        select a.id, a.phone_number_id, a.status, a.sends_stopped_at is not null as is_stopped,
+            a.access_token_sealed as token, messaging.is_number_active(a) as is_active,
+            messaging.paused_until(a, v_now) as paused_until,
+            messaging.paused_reason(a) as paused_reason,
+            messaging.sendable_at(a, v_now) as sendable_at,
+            o.portfolio, o.people, f.room, f.again_at
+        from (select distinct i."from" as number from items as i) as u
+        join messaging.whatsapp_accounts as a
+            on a.tenant_id = p_tenant and a.phone_number_id = u.number
+        left join lateral messaging.portfolio_of(a) as o on true
+        left join lateral messaging.portfolio_room(p_tenant, o.portfolio, o.people, v_now) as f
+            on o.people is not null
+    ), templates as materialized (
+        select u.number, u.template, u.language, u.n,
+            messaging.stored_template(a, u.template, u.language) as told
+        from (select i."from" as number, i.template, i.language, min(i.n) as n
+            from items as i where i.template is not null group by 1, 2, 3) as u
+        join messaging.whatsapp_accounts as a
+            on a.tenant_id = p_tenant and a.phone_number_id = u.number
+    )
+    select i.n, t.is_active, t.sends_stopped_at is not null, a.id, a.phone_number_id, a.is_active,
+        a.status, a.is_stopped, a.token, r.id, r.is_blocked, v.id, v.window_expires_at,
+        case when i.phone is null then messaging.identifier_of(p_tenant, r.id, 'phone') end,
+        case when i.phone is null then messaging.identifier_of(p_tenant, r.id, 'user_id') end,
+        k.request_sha256, k.answer, k.lease_until, k.message_id, v_now, a.paused_until,
+        a.paused_reason, v.last_inbound_at,
+        case when r.opt_in_status = 'opted_out' then r.opted_out_at end,
+        case when v.message_count >= 30 then messaging.pair_free_at(p_tenant, v.id, v_now) end,
+        a.sendable_at,
+        -- Its components stand in the row of the first message that names it.
+        case when i.n = p.n then p.told else p.told - 'components' end,
+        case when i.template is not null then messaging.person_of(r, t, v_now) end,
+        case when i.template is not null and a.people is not null then jsonb_build_object(
+            'limit', a.people, 'room', a.room, 'again_at', a.again_at,
+            'counted', exists (select from messaging.portfolio_recipients as q
+                where q.tenant_id = p_tenant and q.portfolio = a.portfolio
+                    and q.contact_id = r.id and q.counted_at > v_now - interval '24 hours')) end
+    from items as i
+    left join messaging.tenants as t on t.id = p_tenant
+    left join senders as a on a.phone_number_id = i."from"
+    left join templates as p on p.number = i."from" and p.template = i.template
+        and p.language = i.language
+    left join messaging.contact_identifiers as d
+        on d.tenant_id = p_tenant and d.kind = 'phone' and d.value = i.phone
+    left join messaging.contacts as c on c.tenant_id = p_tenant
+        and c.id = case when i.contact is not null then i.contact else d.contact_id end
+        and (c.deleted_at is null or i.contact is null)
+    -- A merged contact's id answers for ever. (Below row-level security no index serves a coalesce(): it is
+    -- not taken to be leakproof, a case is.)
+    left join messaging.contacts as r on r.tenant_id = p_tenant
+        and r.id = case when c.merged_into is null then c.id else c.merged_into end
+    left join messaging.whatsapp_conversations as v
+        on v.tenant_id = p_tenant and v.account_id = a.id and v.contact_id = r.id
+    left join messaging.idempotency_keys as k
+        on k.tenant_id = p_tenant and k.key = i.key and k.expires_at > v_now;
+end
+$$;
+
 -- The one-item road of ask_sends: whose number it is, and who is written to.
 create or replace function messaging.ask_send(p_tenant uuid, p_item jsonb, p_now timestamptz)
     returns messaging.asked
@@ -113,8 +273,8 @@ begin
     into r.contact_id, r.is_blocked, r.opted_out_at,
         r.conversation_id, r.window_expires_at, r.last_inbound_at, v_count
     from messaging.contacts as o
-    -- A merged contact's id answers for ever.
-    join messaging.contacts as c on c.tenant_id = p_tenant and c.id = coalesce(o.merged_into, o.id)
+    join messaging.contacts as c on c.tenant_id = p_tenant
+        and c.id = case when o.merged_into is null then o.id else o.merged_into end
     left join messaging.whatsapp_conversations as v
         on v.tenant_id = p_tenant and v.account_id = r.account_id and v.contact_id = c.id
     where o.tenant_id = p_tenant and o.id = v_contact
@@ -179,14 +339,17 @@ begin
         return;
     end if;
 
-    insert into messaging.send_limits (tenant_id, account_id) values (p_tenant, p_account)
-    on conflict (tenant_id, account_id) do nothing;
-    select greatest(l.paid_until, p_now), l.heard_until, messaging.rate_now(l, n, p_now)
-    into v_paid, v_heard, v_rate
-    from messaging.send_limits as l
-    join messaging.whatsapp_accounts as n on n.tenant_id = l.tenant_id and n.id = l.account_id
-    where l.tenant_id = p_tenant and l.account_id = p_account
-    for no key update of l;
+    for k in 1 .. 2 loop
+        select greatest(l.paid_until, p_now), l.heard_until, messaging.rate_now(l, n, p_now)
+        into v_paid, v_heard, v_rate
+        from messaging.send_limits as l
+        join messaging.whatsapp_accounts as n on n.tenant_id = l.tenant_id and n.id = l.account_id
+        where l.tenant_id = p_tenant and l.account_id = p_account
+        for no key update of l;
+        exit when found;
+        insert into messaging.send_limits (tenant_id, account_id) values (p_tenant, p_account)
+        on conflict (tenant_id, account_id) do nothing;
+    end loop;
     if v_heard >= v_fresh then
         v_until := v_heard;
     else

@@ -61,6 +61,6 @@ class Case:
 
 
 #: Boundaries of an undisturbed run, in order, each before and after: ask, reserve, request, settle;
-#: of three messages both slices; claim, load, intent, request, settle; ask, reserve, commit; sweep,
-#: recover, and the worker's.
-POINTS = {Road.CALLER: 8, Road.BATCH: 18, Road.WORKER: 12, Road.QUEUE: 6, Road.RESEND: 16}
+#: of three messages both slices; claim, load, intent, request, claim of more, settle, last claim;
+#: ask, reserve, commit; sweep, recover, and the worker's.
+POINTS = {Road.CALLER: 8, Road.BATCH: 18, Road.WORKER: 14, Road.QUEUE: 6, Road.RESEND: 18}

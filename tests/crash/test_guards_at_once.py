@@ -181,6 +181,19 @@ def a_bucket_is_booked_twice_at_once(world: World) -> None:
     assert at_once(world, place, statement, given, given) == [30, 10], "booked twice"
 
 
+def a_fresh_bucket_is_booked_twice_at_once(world: World) -> None:
+    """Nothing is to be looked for: one step books."""
+    place = world.place()
+    world.everything.execute(
+        "insert into messaging.send_limits (tenant_id, account_id, heard_until)"
+        " values (%s, %s, messaging.uuid_at(%s))",
+        (place.tenant_id, place.account_id, place.time.now),
+    )
+    statement = "select granted[1] from messaging.take_tokens(%s, %s, array[30, 0, 0], %s)"
+    given = (place.tenant_id, place.account_id, place.time.now)
+    assert at_once(world, place, statement, given, given) == [30, 10], "booked twice"
+
+
 def a_day_is_booked_twice_at_once(world: World) -> None:
     """One more person may be written to today."""
     place = world.place()
@@ -261,6 +274,11 @@ STORIES = {
         a_bucket_is_booked_twice_at_once,
         "booked twice",
         without("take_tokens", "for no key update of l"),
+    ),
+    "the bucket's one step looks at its room": (
+        a_fresh_bucket_is_booked_twice_at_once,
+        "booked twice",
+        without("take_tokens", "p_now) >= v_all", "p_now) >= 0"),
     ),
     "a portfolio's day is booked by one at a time": (
         a_day_is_booked_twice_at_once,

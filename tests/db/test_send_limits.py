@@ -632,11 +632,11 @@ def test_a_hundred_thousand_sends_use_what_a_number_may_and_no_more(
 
 
 class SlowMeta(httpx.BaseTransport):
-    """Accepts everything after 20 ms, as a stand-in at some distance."""
+    """Accepts everything after 50 ms: Meta is not next door."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         key = json.loads(request.read())["biz_opaque_callback_data"]
-        time.sleep(0.02)
+        time.sleep(0.05)
         return httpx.Response(200, json={"messages": [{"id": f"wamid.{key}"}]})
 
 

@@ -18,21 +18,22 @@ from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.log import log
 from switchboard.outbox.commit import commit
 from switchboard.outbox.ready import Ready
+from switchboard.outbox.transmit import Landed
 from switchboard.store import consequences as store
 from switchboard.store.consequences import Alert
 from switchboard.tools import Tools
-from switchboard.whatsapp.client import Outcome, Rejected, Throttled
+from switchboard.whatsapp.client import Rejected, Throttled
 from switchboard.whatsapp.consequences import consequences_of
 from switchboard.whatsapp.errors import Mending, rule_of
 
 
-def follow(tools: Tools, attempts: Sequence[Ready], outcomes: Sequence[Outcome]) -> None:
-    """Apply what `outcomes`, settled already, lead to; costs nothing where nothing was refused.
+def follow(tools: Tools, landed: Sequence[Landed]) -> None:
+    """Apply what `landed`, settled already, leads to; costs nothing where nothing was refused.
 
     Raises nothing: the messages are settled, and there is nobody to tell.
     """
     tenants: dict[UUID, list[dict[str, Any]]] = {}
-    for ready, outcome in zip(attempts, outcomes, strict=True):
+    for ready, outcome in landed:
         if isinstance(outcome, Rejected | Throttled) and outcome.code is not None:
             items = _items(ready, outcome, outcome.code)
             if items:

@@ -80,23 +80,19 @@ def sweep(tools: Tools) -> Counts:
 
 
 def _claim(tools: Tools, token: UUID) -> list[Ready]:
-    """Lease, load and decide due attempts, a slice of them; none where nothing is due.
-
-    Tenants take turns, so that no slice is one tenant's.
-    """
+    """Lease, load and decide due attempts, a slice of them; none where nothing is due."""
     now = tools.clock.now
     claimed = commit(
         tools,
         lambda connection: store.claim(connection, token, CLAIM, lease_s=LEASE_S, now=now),
     )
-    queues = []
+    attempts = []
     for tenant_id in sorted(claimed):
         read = partial(
             store.load, tenant_id=tenant_id, token=token, messages=claimed[tenant_id], now=now
         )
-        queues.append([_decided(tools, tenant_id, row) for row in commit(tools, read, again=True)])
-    longest = max(map(len, queues), default=0)
-    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
+        attempts += [_decided(tools, tenant_id, row) for row in commit(tools, read, again=True)]
+    return attempts
 
 
 def next_in(tools: Tools) -> float | None:

@@ -1,8 +1,8 @@
 """Intent, transmit, settle: slices of at most 32, one commit between two of them.
 
-A slice's attempts are under intent (`sending`) before its first byte leaves; the commit that
-settles a half of it marks the next half. So at most 32 attempts can ever be in doubt, and while one
-half is being settled the other is on the wire.
+An attempt is under intent (`sending`) before its first byte leaves; the commit that settles what
+has landed marks as many more. So at most 32 attempts can ever be in doubt, while some are being
+settled the others are on the wire, and a slow answer holds up nothing but itself.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from switchboard.outbox import consequences
 from switchboard.outbox.commit import commit
 from switchboard.outbox.outcome import error_of, settlement
 from switchboard.outbox.ready import Ready
-from switchboard.outbox.timing import HALF, LEASE_S, SLICE
-from switchboard.outbox.transmit import Errand, Flight, launch
+from switchboard.outbox.timing import GATHER_S, HALF, LEASE_S, LOOK_S, REST_S, SLICE
+from switchboard.outbox.transmit import Flights
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Step
 from switchboard.tools import Tools
@@ -47,6 +47,7 @@ class Road:
         self._tools = tools
         self.token = token
         self.until = until
+        self._flights = Flights(tools)
         self._resting: dict[UUID, float] = {}
         self.results: dict[UUID, Result] = {}
 
@@ -64,26 +65,26 @@ class Road:
         Unavailable when the database is away before anything is under intent; after it, what cannot
         be settled is left to the sweep.
         """
-        queue = deque(waiting)
+        queue = _in_turn(waiting)
+        flights = self._flights
         first = list(sending) or self._advance([], queue, SLICE)
-        flights = deque(self._launch(first, alone=not queue))
+        flights.launch(first, here=more is None and not queue)
         while flights:
-            if more is not None and len(queue) < HALF and not isinstance(flights[0], Errand):
-                found = self._ask(more)
-                queue.extend(found)
-                more = more if found else None
-            flight = flights.popleft()
-            outcomes = flight.land()
-            rows = [
-                settlement(ready, outcome)
-                for ready, outcome in zip(flight.attempts, outcomes, strict=True)
-            ]
-            self._rest(flight.attempts, rows)
-            room = SLICE - sum(len(other.attempts) for other in flights)
-            settled = list(zip(flight.attempts, rows, strict=True))
-            flights.extend(self._launch(self._advance(settled, queue, min(room, HALF))))
-            # Settled and, where there are more, the next half on the wire.
-            consequences.follow(self._tools, flight.attempts, outcomes)
+            if more is not None and len(queue) < HALF:
+                queue = _in_turn([*queue, *self._ask(more)])
+            landed = flights.land(HALF if queue else SLICE, *self._patience(queue, more))
+            settled = [(ready, settlement(ready, outcome)) for ready, outcome in landed]
+            self._rest(settled)
+            flights.launch(self._advance(settled, queue, min(SLICE - len(flights), HALF)))
+            # Settled and, where there are more, the next ones on the wire.
+            consequences.follow(self._tools, landed)
+
+    def _patience(self, queue: deque[Ready], more: object) -> tuple[float | None, float]:
+        """Return for how many seconds to wait for an answer, and then for others after it."""
+        if not queue:
+            return (None, REST_S) if more is None else (LOOK_S, GATHER_S)
+        out = len(self._flights)
+        return (0.0 if out < HALF else GATHER_S if out < SLICE else LOOK_S), GATHER_S
 
     def _ask(self, more: Callable[[], Sequence[Ready]]) -> Sequence[Ready]:
         if self._tools.clock.monotonic() >= self.until:
@@ -94,15 +95,6 @@ class Road:
             # What is on the wire comes first; its own commit will say what the database does.
             log.warning("outbox.claim_lost")
             return ()
-
-    def _launch(self, slice_: Sequence[Ready], *, alone: bool = False) -> list[Flight]:
-        """Put the slice on the wire in two halves, to be settled in turn."""
-        if alone and len(slice_) == 1:
-            return [Errand(self._tools, slice_[0])]
-        return [
-            launch(self._tools, slice_[start : start + HALF])
-            for start in range(0, len(slice_), HALF)
-        ]
 
     def _advance(
         self, settled: Sequence[tuple[Ready, dict[str, Any]]], queue: deque[Ready], room: int
@@ -134,12 +126,8 @@ class Road:
             ready.intent = {"verdict": "deferred", "delay": delay}
         return ready
 
-    def _rest(
-        self,
-        slice_: Sequence[Ready],
-        rows: Sequence[dict[str, Any]],
-    ) -> None:
-        for ready, row in zip(slice_, rows, strict=True):
+    def _rest(self, settled: Sequence[tuple[Ready, dict[str, Any]]]) -> None:
+        for ready, row in settled:
             if "rest" in row:
                 self._resting[ready.account_id] = row["rest"]
 
@@ -169,7 +157,7 @@ class Road:
         try:
             steps = commit(self._tools, lambda conn: self._store(conn, tenants), again=True)
         except Unavailable:
-            if not settled:
+            if not (settled or self._flights):
                 raise
             # Meta has answered and nobody can write it down: the sweep will call it unconfirmed.
             log.error("outbox.unsettled", count=len(settled))
@@ -217,6 +205,20 @@ class Road:
         for ready, _ in settled:
             # Fenced and nothing recorded: whoever took it over decides.
             self.results.setdefault(ready.message_id, Result("unconfirmed", None, None))
+
+
+def _in_turn(attempts: Iterable[Ready]) -> deque[Ready]:
+    """Return `attempts` with tenants taking turns: who has few waits for few."""
+    queues: dict[UUID, deque[Ready]] = {}
+    for ready in attempts:
+        queues.setdefault(ready.tenant_id, deque()).append(ready)
+    turns: deque[Ready] = deque()
+    while queues:
+        for tenant_id in list(queues):
+            turns.append(queues[tenant_id].popleft())
+            if not queues[tenant_id]:
+                del queues[tenant_id]
+    return turns
 
 
 class _Share:

@@ -17,10 +17,15 @@ CALLER_S = 10.0
 LANE_S = 3.0
 #: Attempts under intent at once, and threads: a dead worker puts at most these in doubt.
 SLICE = THREADS
-#: A slice goes out as two halves in turn: while one is settled, the other is on the wire.
+#: Attempts that are settled at once while others wait: the rest of the slice is on the wire then.
 HALF = SLICE // 2
+#: Seconds that an answer waits for others to be settled with it, while attempts wait for its place,
+#: and while none do.
+GATHER_S, REST_S = 0.005, 0.05
+#: Seconds of silence after which a worker looks whether more is due, however slow Meta is.
+LOOK_S = 0.02
 #: Attempts that a worker leases at once: few, since whoever comes new waits for those before.
-CLAIM = SLICE
+CLAIM = HALF
 #: Seconds for which a worker waits for what is due next; longer is the next tick's business.
 SOON_S = 10.0
 #: Attempts of one tenant that a sweep moves at once.

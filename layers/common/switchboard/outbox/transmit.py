@@ -6,9 +6,11 @@ a slice in doubt. Postgres is the main thread's alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from queue import Empty, SimpleQueue
 
 from switchboard.kernel.errors import ConfigurationError
 from switchboard.kernel.log import log
@@ -18,47 +20,55 @@ from switchboard.outbox.wire import body
 from switchboard.tools import Tools
 from switchboard.whatsapp.client import NotSent, Outcome, Unconfirmed
 
-
-class Flight:
-    """Attempts on the wire; `land` waits for their outcomes."""
-
-    def __init__(self, attempts: Sequence[Ready], futures: Sequence[Future[Outcome]]) -> None:
-        self.attempts = attempts
-        self._futures = futures
-
-    def land(self) -> list[Outcome]:
-        """Return the outcomes in the order of `attempts`."""
-        return [future.result() for future in self._futures]
+Landed = tuple[Ready, Outcome]
 
 
-class Errand(Flight):
-    """A single attempt: a thread would cost more than it saves."""
+class Flights:
+    """What is on its way to Meta; its length is how many have not been taken by `land`."""
 
-    def __init__(self, tools: Tools, ready: Ready) -> None:
-        super().__init__([ready], [])
+    def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._landed: SimpleQueue[Landed] = SimpleQueue()
+        self._out = 0
 
-    def land(self) -> list[Outcome]:
-        """Send it here and now."""
-        (ready,) = self.attempts
-        return [transmit(self._tools, ready, _token(self._tools, ready))]
+    def __len__(self) -> int:
+        return self._out
 
+    def launch(self, attempts: Sequence[Ready], *, here: bool = False) -> None:
+        """Put `attempts` on the wire, one thread each; `here`: a single one without a thread."""
+        # Made and opened here, one after another: threads must not make the client twice, and KMS
+        # is asked once per number.
+        tokens = [_token(self._tools, ready) for ready in attempts]
+        self._out += len(attempts)
+        if here and len(attempts) == 1:
+            # A thread would cost more than it saves.
+            self._fly(attempts[0], tokens[0])
+            return
+        assert self._tools.graph is not None
+        for ready, token in zip(attempts, tokens, strict=True):
+            _pool().submit(self._fly, ready, token)
 
-def launch(tools: Tools, attempts: Sequence[Ready]) -> Flight:
-    """Put `attempts` on the wire, one thread each."""
-    # Made and opened here, one after another: threads must not make the client twice, and KMS is
-    # asked once per number.
-    graph = tools.graph
-    tokens = [_token(tools, ready) for ready in attempts]
-    assert graph is not None
-    pool = _pool()
-    return Flight(
-        attempts,
-        [
-            pool.submit(transmit, tools, ready, token)
-            for ready, token in zip(attempts, tokens, strict=True)
-        ],
-    )
+    def land(self, most: int, wait_s: float | None, gather_s: float) -> list[Landed]:
+        """Return at most `most` outcomes, as they come; none where nothing came in `wait_s`.
+
+        Waits `gather_s` after the first for others, since they are settled by one commit: whoever
+        is slow keeps nobody else. Seconds are real ones: threads know no other.
+        """
+        try:
+            landed = [self._landed.get(timeout=wait_s)]
+        except Empty:
+            return []
+        until = time.monotonic() + gather_s
+        while len(landed) < min(most, self._out):
+            try:
+                landed.append(self._landed.get(timeout=max(0.0, until - time.monotonic())))
+            except Empty:
+                break
+        self._out -= len(landed)
+        return landed
+
+    def _fly(self, ready: Ready, token: str | NotSent) -> None:
+        self._landed.put((ready, transmit(self._tools, ready, token)))
 
 
 def transmit(tools: Tools, ready: Ready, token: str | NotSent) -> Outcome:

@@ -14,9 +14,11 @@ from unnest(%(ids)s::uuid[], %(kinds)s::text[], %(values)s::text[])
 left join messaging.contact_identifiers as f
     on f.tenant_id = %(tenant)s and f.kind = g.kind and f.value = g.value
 left join messaging.contacts as c
-    on c.tenant_id = %(tenant)s and c.id = coalesce(g.id, f.contact_id) and c.deleted_at is null
+    on c.tenant_id = %(tenant)s and c.deleted_at is null
+        and c.id = case when g.id is null then f.contact_id else g.id end
 left join messaging.contacts as r
-    on r.tenant_id = %(tenant)s and r.id = coalesce(c.merged_into, c.id)
+    on r.tenant_id = %(tenant)s
+        and r.id = case when c.merged_into is null then c.id else c.merged_into end
 order by g.n
 
 -- name: mark

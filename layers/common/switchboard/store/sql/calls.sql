@@ -82,11 +82,13 @@ join messaging.whatsapp_business_accounts as w
 left join messaging.contact_identifiers as i
     on i.tenant_id = n.tenant_id and i.kind = 'phone' and i.value = %(phone)s
 left join messaging.contacts as c on c.tenant_id = n.tenant_id
-    and c.id = coalesce(%(contact_id)s::uuid, i.contact_id)
+    and c.id = case when %(contact_id)s::uuid is null then i.contact_id
+        else %(contact_id)s::uuid end
     and (c.deleted_at is null or %(contact_id)s::uuid is null)
 -- A merged contact's id answers for ever.
 left join messaging.contacts as p
-    on p.tenant_id = n.tenant_id and p.id = coalesce(c.merged_into, c.id)
+    on p.tenant_id = n.tenant_id
+    and p.id = case when c.merged_into is null then c.id else c.merged_into end
 where n.tenant_id = %(tenant_id)s and n.phone_number_id = %(phone_number_id)s
 
 -- name: start

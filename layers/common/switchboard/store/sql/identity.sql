@@ -37,5 +37,6 @@ select known.value, known.contact_id from known
 
 -- name: find_roots
 select c.id, r.id from messaging.contacts as c
-join messaging.contacts as r on r.tenant_id = %(tenant_id)s and r.id = coalesce(c.merged_into, c.id)
+join messaging.contacts as r on r.tenant_id = %(tenant_id)s
+        and r.id = case when c.merged_into is null then c.id else c.merged_into end
 where c.tenant_id = %(tenant_id)s and c.id = any (%(ids)s::uuid[]) and r.deleted_at is null
