@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
@@ -128,6 +129,7 @@ def _shown(command: admin.Command | commands.Command, document: dict[str, Any]) 
     return {"rows": rows} if rest is None else {"next_cursor": rest, "rows": rows}
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
