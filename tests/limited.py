@@ -7,7 +7,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from threading import Lock
+from typing import Any, Protocol
 from uuid import UUID
 
 import httpx
@@ -58,27 +59,34 @@ class Simulated:
         return uuid7(self._last)
 
 
+class Stopwatch(Protocol):
+    """Simulated seconds, or real ones."""
+
+    def monotonic(self) -> float: ...
+
+
 class CountingMeta(httpx.BaseTransport):
     """Accepts what is within the limits as the simulator counts them, and counts what is over."""
 
-    def __init__(self, clock: Simulated, *, per_second: int = 80, takes_s: float = 0.0) -> None:
+    def __init__(self, clock: Stopwatch, *, per_second: int = 80) -> None:
         self.clock = clock
         self.over: Counter[str] = Counter()
         self.taken: dict[str, list[float]] = defaultdict(list)
         self._per_second = per_second
-        self._takes_s = takes_s
         self._limits = Limits()
+        self._alone = Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one POST of a message."""
         body = json.loads(request.read())
         number = request.url.path.split("/")[-2]
-        now = self.clock.monotonic()
-        self.taken[number].append(now)
-        if not self._limits.take_throughput(number, per_second=self._per_second, now=now):
-            self.over["throughput"] += 1
-        if not self._limits.take_pair(number, body["to"], burst=45, now=now):
-            self.over["pair"] += 1
+        with self._alone:
+            now = self.clock.monotonic()
+            self.taken[number].append(now)
+            if not self._limits.take_throughput(number, per_second=self._per_second, now=now):
+                self.over["throughput"] += 1
+            if not self._limits.take_pair(number, body["to"], burst=45, now=now):
+                self.over["pair"] += 1
         key = body["biz_opaque_callback_data"]
         return httpx.Response(
             200,

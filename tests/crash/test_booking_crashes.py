@@ -31,6 +31,7 @@ class Phones(CountingMeta):
 
     def __init__(self, clock: Simulated, *, per_second: int = 80) -> None:
         super().__init__(clock, per_second=per_second)
+        self.simulated = clock
         self.messages: list[tuple[float, str, str]] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -62,7 +63,7 @@ def let_them_die(
     when all is settled.
     """
     chance = random.Random(seed)
-    clock = meta.clock
+    clock = meta.simulated
     tools = world.tools(clock, transport=meta)  # type: ignore[arg-type]
 
     def mortal(run: Callable[[], object], most: int) -> None:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from switchboard import outbox
-from switchboard.kernel.clock import uuid7
+from switchboard.kernel.clock import Clock, uuid7
 from switchboard.outbox import Outgoing
 from switchboard.store import outbox as store
 from switchboard.tools import Tools
@@ -629,6 +629,37 @@ def test_a_hundred_thousand_sends_use_what_a_number_may_and_no_more(
     assert meta.over == {}
     assert len(times) == total
     assert used >= 0.95
+
+
+@pytest.mark.soak
+def test_a_number_of_a_thousand_a_second_in_real_time(world: World) -> None:
+    """Two workers, as fast as the machine can: how much of the rate that is, it prints."""
+    total = 15_000
+    place = world.place()
+    place.set_number(throughput="HIGH")
+    clock = Clock()
+    meta = CountingMeta(clock, per_second=1000)
+    workers = [world.tools(clock, transport=meta) for _ in range(2)]
+    put(workers[0], place, people(place, total))
+    world.everything.execute("analyze messaging.send_attempts, messaging.whatsapp_messages")
+    began = clock.monotonic()
+    threads = [
+        threading.Thread(target=drain, args=(tools, began + 120), kwargs={"kinds": NoJobs()})
+        for tools in workers
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times = sorted(meta.taken[place.phone_number_id])
+    rate = 0.9 * total / (times[int(0.95 * total)] - times[int(0.05 * total)])
+    print(
+        f"{len(times)} sends, over a limit: {dict(meta.over)}, {rate:.0f} a second of 1000,"
+        f" most in a second: {busiest(times, 1.0)}"
+    )
+    assert meta.over == {}
+    assert len(times) == total
+    assert busiest(times, 1.0) <= 1500
 
 
 class SlowMeta(httpx.BaseTransport):
