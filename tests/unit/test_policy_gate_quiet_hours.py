@@ -89,16 +89,23 @@ def test_a_zone_that_no_database_has_is_the_numbers() -> None:
     assert until("2031-01-10T21:00", NIGHT, "Mars/Olympus") == "2031-01-11T07:00"
 
 
-def test_an_end_that_the_clocks_skip_is_the_moment_after() -> None:
+def test_an_end_that_the_clocks_skip_is_the_moment_of_the_change() -> None:
     # Berlin, 30 March 2031: after 1:59 comes 3:00.
-    assert until("2031-03-30T00:30", ("22:00:00", "02:30:00"), BERLIN) == "2031-03-30T01:30"
+    assert until("2031-03-30T00:30", ("22:00:00", "02:30:00"), BERLIN) == "2031-03-30T01:00"
 
 
-def test_of_an_end_that_comes_twice_the_first_counts_and_the_second_is_not_in_the_past() -> None:
+def test_an_hour_that_comes_twice_is_quiet_twice() -> None:
     # Berlin, 26 October 2031: after 2:59 comes 2:00 again.
     quiet = ("22:00:00", "02:30:00")
     assert until("2031-10-25T23:00", quiet, BERLIN) == "2031-10-26T00:30"
-    assert until("2031-10-26T01:10", quiet, BERLIN) == "2031-10-26T02:10"
+    assert until("2031-10-26T00:30", quiet, BERLIN) is None
+    assert until("2031-10-26T01:10", quiet, BERLIN) == "2031-10-26T01:30"
+
+
+def test_hours_that_begin_in_the_hour_that_comes_twice_stop_when_the_clock_goes_back() -> None:
+    quiet = ("02:30:00", "06:00:00")
+    assert until("2031-10-26T00:45", quiet, BERLIN) == "2031-10-26T01:00"
+    assert until("2031-10-26T01:30", quiet, BERLIN) == "2031-10-26T05:00"
 
 
 def test_replies_and_codes_do_not_wait() -> None:
