@@ -48,9 +48,13 @@ def work(run: Run, *, max_attempts: int = 8, needs_s: float = 10.0) -> Kinds:
 
 @dataclass
 class NoSends:
-    """An outbox with nothing to send; `then` is called at each look."""
+    """An outbox with nothing to send; `then` is called at each look.
+
+    `soon`: seconds until something may go out.
+    """
 
     then: Callable[[int], None] = lambda turn: None
+    soon: float | None = None
     deadlines: list[float] = field(default_factory=list)
 
     def run_due(self, tools: Tools, deadline: float) -> dict[str, int]:
@@ -59,7 +63,7 @@ class NoSends:
         return {}
 
     def next_in(self, tools: Tools) -> float | None:
-        return None
+        return self.soon
 
 
 class WorkerTools(Tools):

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from switchboard.jobs._kind import Context, Effects, JobKind, NewJob, NoArgs
+from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import GiveUp, Snooze
 from switchboard.store import jobs as store
 from switchboard.worker import Summary
@@ -286,6 +287,18 @@ class TestTime:
         bench.drain(work(lambda context, _: note(context)), seconds=60.0)
         assert len(bench.sends.deadlines) == 5  # three batches, a look, the last look
         assert max(bench.sends.deadlines) <= 60.0
+
+    def test_sends_that_wait_for_a_moment_past_its_end_are_handed_over(self, bench: Bench) -> None:
+        """A number's bucket fills in a tenth of a second: the next tick is a minute away."""
+
+        def wait(seconds: float) -> None:
+            bench.tools.seconds += seconds
+
+        bench.tools.clock = Clock(now=START, monotonic=lambda: bench.tools.seconds, sleep=wait)
+        bench.sends.soon = 0.125
+        summary = bench.drain(work(lambda context, _: note(context)), seconds=20.0)
+        assert summary.stopped == "time"
+        assert bench.tools.nudges == 1
 
     def test_a_database_that_is_away_ends_it_without_an_error(self, bench: Bench) -> None:
         bench.tools = WorkerTools("postgresql://app@127.0.0.1:1/nowhere")

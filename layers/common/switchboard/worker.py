@@ -146,7 +146,7 @@ class _Worker:
         last_look = False
         try:
             while True:
-                if self._left() < self._shortest:
+                if self._left() <= self._shortest:
                     self._hand_over()
                     return
                 if not last_look:
@@ -215,9 +215,12 @@ class _Worker:
         return ran or sent > 0
 
     def _wait_for_sends(self) -> bool:
-        """Wait for what may go out in a moment, but not so long that jobs notice."""
+        """Wait for what may go out in a moment, but not so long that jobs notice.
+
+        Whether there is time for it or not: who has none left hands over, and the next one sends it.
+        """
         wait = self._sends.next_in(self._tools)
-        if wait is None or self._left() - wait < self._shortest:
+        if wait is None:
             return False
         self._tools.clock.sleep(min(max(wait, 0.01), PAUSE_S))
         return True
