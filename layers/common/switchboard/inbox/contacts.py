@@ -18,6 +18,7 @@ from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
 from switchboard.kernel.page import WALK, Page, Paged, as_id, read_cursor, write_cursor
+from switchboard.kernel.zones import known_zone
 from switchboard.store import contacts as store
 from switchboard.store.contacts import Contact
 from switchboard.tools import Tools
@@ -30,19 +31,6 @@ MOST_ATTRIBUTES, ATTRIBUTES_LIMIT = 100, 16_384
 def _or_none(value: Any) -> Any:
     """Take a text of nothing for nothing: a form's and a command line's way to clear."""
     return None if isinstance(value, str) and not value.strip() else value
-
-
-def _known_zone(name: str) -> str:
-    from zoneinfo import ZoneInfo
-
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError):
-        # ZoneInfoNotFoundError is a KeyError where a package holds the zones.
-        raise ValueError("is no time zone of the IANA database") from None
-    except KeyError:
-        raise ValueError("is no time zone of the IANA database") from None
-    return name
 
 
 def _phone(value: str) -> str:
@@ -101,7 +89,7 @@ class ContactChange(Arguments):
         BeforeValidator(_or_none),
     ] = Field(None, description="language and country, as en_US")
     timezone: Annotated[
-        Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)] | None,
+        Annotated[str, StringConstraints(max_length=64), AfterValidator(known_zone)] | None,
         BeforeValidator(_or_none),
     ] = Field(None, description="time zone, as Europe/Berlin")
     external_user_id: Text200 = Field(

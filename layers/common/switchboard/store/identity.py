@@ -89,6 +89,12 @@ def claim_phones(
     return dict(connection.execute(_SQL["claim_phones"], parameters).fetchall())
 
 
+def find_phones(connection: Connection, tenant_id: UUID, phones: Sequence[str]) -> dict[str, UUID]:
+    """Return the contact of each phone, in its national form, that is somebody's already."""
+    rows = connection.execute(_SQL["find_phones"], {"tenant_id": tenant_id, "phones": list(phones)})
+    return dict(rows.fetchall())
+
+
 def find_roots(
     connection: Connection, tenant_id: UUID, contact_ids: Sequence[UUID]
 ) -> dict[UUID, UUID]:

@@ -35,6 +35,10 @@ with wanted as materialized (
 )
 select known.value, known.contact_id from known
 
+-- name: find_phones
+select d.value, d.contact_id from messaging.contact_identifiers as d
+where d.tenant_id = %(tenant_id)s and d.kind = 'phone' and d.value = any (%(phones)s::text[])
+
 -- name: find_roots
 select c.id, r.id from messaging.contacts as c
 join messaging.contacts as r on r.tenant_id = %(tenant_id)s
