@@ -1,0 +1,1 @@
+"""Campaigns: messages to many people, and whom they reach."""
