@@ -36,6 +36,7 @@ from switchboard.inbox import (
     contacts,
     conversations,
     flow_sessions,
+    jobs,
     links,
     media,
     messages,
@@ -52,6 +53,7 @@ from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
 from switchboard.store.flow_sessions import FlowSession
 from switchboard.store.flows import Flow
+from switchboard.store.jobs_by_hand import ScheduledJob
 from switchboard.store.letters import Letter
 from switchboard.store.links import Link
 from switchboard.store.messages import Media, Message
@@ -376,6 +378,19 @@ OPERATIONS: dict[str, Operation] = {
         "TemplatePreview",
         body=template_preview.PreviewWanted,
     ),
+    "GET /v1/jobs": Operation("List jobs, the newest first", "ScheduledJob[]", jobs.JobFilter),
+    "GET /v1/jobs/{id}": Operation("Show a job with its result", "ScheduledJob"),
+    "POST /v1/jobs/{id}/cancel": Operation(
+        "Cancel a job that waits or runs; a running one writes nothing more", "ScheduledJob"
+    ),
+    "POST /v1/jobs/{id}/retry": Operation(
+        "Let a failed or cancelled job run again, now and with all its attempts", "ScheduledJob"
+    ),
+    "POST /v1/jobs/{id}/snooze": Operation(
+        "Put a pending job off, and with it those behind it in its lane",
+        "ScheduledJob",
+        body=jobs.Snoozed,
+    ),
     "GET /v1/dead-letters": Operation(
         "List what could not be processed, the newest first", "Letter[]", letters.LetterFilter
     ),
@@ -417,6 +432,7 @@ _CONFLICTS = {
     "PATCH /v1/contacts/{id}",
     "POST /v1/subscriptions",
     f"POST {_SUBSCRIPTION}/test",
+    *(f"POST /v1/jobs/{{id}}/{verb}" for verb in ("cancel", "retry", "snooze")),
     f"POST {_TEMPLATE}",
     f"POST {_TEMPLATE}/unpause",
     f"DELETE {_TEMPLATE}",
@@ -528,6 +544,8 @@ def _operation(route: str, scope: str, told: Operation) -> Json:
     parameters: list[Json] = []
     if "{id}" in path:
         kind = {"type": "string"} if path.startswith(_METAS) else _format("uuid")
+        if path.startswith("/v1/jobs/"):
+            kind = {"type": "integer"}
         parameters.append({"name": "id", "in": "path", "required": True, "schema": kind})
     if told.query is not None:
         parameters += [_parameter(name, one) for name, one in _members(told.query).items()]
@@ -614,6 +632,7 @@ def _schemas() -> Json:
         "SyncedFlows": flows.Synced,
         "Media": Media,
         "Letter": Letter,
+        "ScheduledJob": ScheduledJob,
         "Link": Link,
         "Checked": verifications.Checked,
         "Address": media.Address,

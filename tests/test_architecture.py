@@ -44,9 +44,14 @@ FUNCTIONS = ROOT / "functions"
 TESTS = ROOT / "tests"
 
 #: Statements of operators, who work as the owner of the tables.
-OWNERS_SQL = {"tenants"}
+OWNERS_SQL = {"tenants", "all_jobs"}
 #: Those among them that look across tenants, for which the owner becomes door.
-DOORS_SQL = {("tenants", "find_tenants"), ("tenants", "find_owner")}
+DOORS_SQL = {
+    ("tenants", "find_tenants"),
+    ("tenants", "find_owner"),
+    ("all_jobs", "find"),
+    ("all_jobs", "measure"),
+}
 
 
 def sources(*folders: Path) -> Iterator[Path]:

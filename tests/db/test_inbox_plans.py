@@ -81,6 +81,9 @@ select %(tenant)s, %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, '66', n::text, 'n
 from generate_series(1, 4000) as n;
 insert into messaging.whatsapp_flows (tenant_id, waba_id, flow_id)
 select %(tenant)s, '1', n::text from generate_series(1, 4000) as n;
+insert into messaging.scheduled_jobs (tenant_id, job_type, status)
+select %(tenant)s, 'notify', case when n %% 3 = 0 then 'failed' else 'completed' end
+from generate_series(1, 6000) as n;
 insert into messaging.catalog_products (tenant_id, catalog_id, product_retailer_id, source)
 select %(tenant)s, '9', n::text, 'route' from generate_series(1, 4000) as n;
 """
@@ -177,6 +180,16 @@ CALLS: dict[str, Any] = {
     "direction": None,
     "status": None,
 }
+JOBS: dict[str, Any] = {
+    "tenant_id": TENANT,
+    "before": 2**63 - 1,
+    "walk": 51,
+    "limit": 50,
+    "status": None,
+    "job_type": None,
+    "lane": None,
+    "unique_key": None,
+}
 _BY_RECEIPT = r"Index Scan Backward using whatsapp_account_events_received"
 IDS = {"tenant_id": TENANT, "ids": [UUID(int=n) for n in range(1, 51)], "now": None}
 OF_THREAD = {"tenant_id": TENANT, "id": THREAD, "limit": 1000}
@@ -267,6 +280,18 @@ PLANS = [
         [_BY_RECEIPT, r"Index Cond: .*created_at >= .*ROW\(.*created_at.*id.*\) < "],
     ),
     ("account_events", "list", {**EVENTS, "walk": 5000, "event": "7"}, [_BY_RECEIPT]),
+    (
+        "jobs_by_hand",
+        "list",
+        JOBS,
+        ["Index Scan Backward using scheduled_jobs_pkey", r"Index Cond: .*id < "],
+    ),
+    (
+        "jobs_by_hand",
+        "list_failed",
+        JOBS,
+        ["Index Scan Backward using scheduled_jobs_failed", r"Index Cond: .*id < "],
+    ),
     (
         "calls",
         "list",
@@ -387,7 +412,7 @@ def test_the_statement_walks_its_index(
     # Other tables of the seed are small or empty: there a scan is right.
     big = (
         "contacts|contact_identifiers|event_deliveries|media|message_changes|whatsapp_account_events"
-        "|tracked_links|flow_sessions|whatsapp_flows|catalog_products|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
+        "|scheduled_jobs|tracked_links|flow_sessions|whatsapp_flows|catalog_products|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
     )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)
     assert not [name for name in scanned if not is_empty(link, name)], plan

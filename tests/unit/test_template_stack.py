@@ -412,19 +412,26 @@ def test_every_metric_counts_an_event_that_the_code_logs(stack: Resources) -> No
     assert metrics
     for metric in metrics.values():
         match = re.fullmatch(
-            r'\{ \$\.message = ("[a-z_.]+") \}', metric["Properties"]["FilterPattern"]
+            r'\{ \$\.message = ("[a-z_.]+")(?: && \$\.priority = ("[a-z]+"))? \}',
+            metric["Properties"]["FilterPattern"],
         )
         assert match
         assert match[1] in sources
+        assert match[2] is None or match[2] in sources
+        (made,) = metric["Properties"]["MetricTransformations"]
+        # One for each line, or a member of it.
+        assert made["MetricValue"] == "1" or f'"{made["MetricValue"][2:]}"' in sources
 
 
-def test_every_alarm_reaches_the_topic_and_is_quiet_without_data(stack: Resources) -> None:
+def test_every_alarm_reaches_the_topic_and_is_quiet_without_data_but_one(stack: Resources) -> None:
     alarms = of_type(stack, "AWS::CloudWatch::Alarm")
     assert len(alarms) > 8
-    for alarm in alarms.values():
+    for name, alarm in alarms.items():
         actions = alarm["Properties"]["AlarmActions"]["Fn::If"]
         assert actions[:2] == ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}]]
-        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+        # But who measures the jobs is a worker: no word of it means that nobody works.
+        missing = "breaching" if name == "JobsAgeAlarm" else "notBreaching"
+        assert alarm["Properties"]["TreatMissingData"] == missing
 
 
 def test_every_function_traces_and_runs_on_arm_with_the_same_python(stack: Resources) -> None:

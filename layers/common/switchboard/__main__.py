@@ -47,6 +47,7 @@ _WHAT = {
     "waba": "WhatsApp business accounts",
     "number": "business numbers",
     "key": "API keys",
+    "job": "work of all tenants that waits, runs or has failed",
 }
 _STAFF = f"""\
 examples:

@@ -50,6 +50,8 @@ SCOPES: dict[str, str] = {
     "account_events:read": "read what Meta told about accounts, and copies of other apps' messages",
     "subscriptions:read": "list and read subscriptions, and what became of their deliveries",
     "subscriptions:write": "subscribe endpoints to events, change and delete subscriptions",
+    "jobs:read": "list and read jobs",
+    "jobs:write": "cancel, retry and put off jobs",
     "dead_letters:read": "list and read what could not be processed",
     "dead_letters:write": "replay it",
 }

@@ -1,4 +1,4 @@
-"""What the operator does: tenants, their staff, Meta apps, numbers and keys; stopping sends.
+"""What the operator does: tenants, their staff, Meta apps, numbers and keys; stopping sends; jobs.
 
 Reached by `python -m switchboard admin …` and by direct invocation of the migrate function with
 {"admin": {"command": "tenant create", "slug": …}}: the same commands, the same arguments.
@@ -7,6 +7,7 @@ Reached by `python -m switchboard admin …` and by direct invocation of the mig
 from switchboard.admin._arguments import (
     ChangedApp,
     ChangedNumber,
+    JobSearch,
     NewApp,
     NewBusinessAccount,
     NewKey,
@@ -21,6 +22,7 @@ from switchboard.admin._arguments import (
     TheUser,
 )
 from switchboard.admin._commands import COMMANDS, Command, read_arguments, run
+from switchboard.admin._jobs import find_jobs, measure_jobs
 from switchboard.admin._owner import owner_tools
 from switchboard.admin._use_cases import (
     CreatedKey,
@@ -66,6 +68,7 @@ __all__ = [
     "Command",
     "CreatedKey",
     "Holdings",
+    "JobSearch",
     "NewApp",
     "NewBusinessAccount",
     "NewKey",
@@ -94,12 +97,14 @@ __all__ = [
     "enable_tenant",
     "enable_user",
     "enable_waba",
+    "find_jobs",
     "list_apps",
     "list_keys",
     "list_numbers",
     "list_tenants",
     "list_users",
     "list_wabas",
+    "measure_jobs",
     "owner_tools",
     "read_arguments",
     "resume_number",

@@ -210,3 +210,13 @@ class TheKey(TheTenant):
     """One API key."""
 
     key: str = Field(description="the key's id or its first characters as listed")
+
+
+class JobSearch(_Arguments):
+    """Which jobs of all tenants."""
+
+    status: Literal["failed", "running", "pending"] = Field(
+        "failed", description="failed (the latest first), running or pending (the oldest first)"
+    )
+    type: Text100 | None = Field(None, description="of this kind, such as notify")
+    limit: int = Field(50, ge=1, le=1000, description="rows, at most 1000")

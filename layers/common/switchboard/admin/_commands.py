@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from switchboard.admin import _arguments as arguments
+from switchboard.admin import _jobs as jobs
 from switchboard.admin import _use_cases as use_cases
 from switchboard.admin._owner import owner_tools
 from switchboard.kernel.errors import BadRequest, Unprocessable
@@ -88,6 +89,8 @@ COMMANDS: dict[str, Command] = {
         Command("key list", arguments.TheTenant, use_cases.list_keys, "--tenant acme"),
         Command("key revoke", arguments.TheKey, use_cases.revoke_key,
                 "--tenant acme --key sb_1a2b3c4d"),
+        Command("job depth", arguments.Nothing, jobs.measure_jobs),
+        Command("job list", arguments.JobSearch, jobs.find_jobs, "--status failed --type notify"),
     )
 }  # fmt: skip
 

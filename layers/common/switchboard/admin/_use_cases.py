@@ -70,7 +70,7 @@ class Holdings:
 
 
 @contextmanager
-def _transaction(tools: Tools) -> Iterator[Connection]:
+def owners_transaction(tools: Tools) -> Iterator[Connection]:
     """Open a transaction, and say in one sentence what is wrong with the database."""
     try:
         with tools.db.transaction() as connection:
@@ -89,7 +89,7 @@ def _transaction(tools: Tools) -> Iterator[Connection]:
 @contextmanager
 def _within(tools: Tools, tenant: str) -> Iterator[tuple[Connection, Tenant]]:
     """Open a transaction that sees one tenant; raises NotFound for an unknown one."""
-    with _transaction(tools) as connection:
+    with owners_transaction(tools) as connection:
         found = _only(store.find_tenants(connection, tenant), f"tenant {tenant!r}")
         if found.id == SYSTEM:
             raise Unprocessable(
@@ -140,7 +140,7 @@ def _sealed_or_none(
 def create_tenant(tools: Tools, new: NewTenant) -> Tenant:
     """Create a tenant; raises Conflict where its slug or id is taken."""
     tenant_id = new.id or uuid4()
-    with _transaction(tools) as connection:
+    with owners_transaction(tools) as connection:
         # The policy compares the row's own id, so the transaction becomes the new tenant's first.
         set_tenant(connection, tenant_id)
         if store.find_tenants(connection, str(tenant_id)):
@@ -153,7 +153,7 @@ def create_tenant(tools: Tools, new: NewTenant) -> Tenant:
 
 def list_tenants(tools: Tools, _: Nothing | None = None) -> list[Tenant]:
     """Return all tenants, the system tenant too."""
-    with _transaction(tools) as connection:
+    with owners_transaction(tools) as connection:
         return store.find_tenants(connection)
 
 

@@ -73,6 +73,14 @@ def read_id(path: Mapping[str, str], what: str) -> UUID:
         raise NotFound(f"{what} is not known") from None
 
 
+def read_number(path: Mapping[str, str], what: str) -> int:
+    """Return the `{id}` of an address as a number of 63 bits; what is none is not known."""
+    given = path.get("id", "")
+    if not given.isascii() or not given.isdigit() or len(given) > 19 or int(given) >= 2**63:
+        raise NotFound(f"{what} is not known")
+    return int(given)
+
+
 def read_meta_id(path: Mapping[str, str], what: str) -> str:
     """Return the `{id}` of an address as an id of Meta's; what can be none is not known."""
     given = path.get("id", "")

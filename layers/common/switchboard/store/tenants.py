@@ -134,7 +134,7 @@ def _find(connection: Connection, row: type[R], statement: str, **parameters: ob
 
 
 @contextmanager
-def _as_door(connection: Connection) -> Iterator[None]:
+def as_door(connection: Connection) -> Iterator[None]:
     """Act as role door until the block ends: FORCE shows the owner no other tenant.
 
     Raises psycopg.errors.InsufficientPrivilege where the connection is not the owner's.
@@ -147,7 +147,7 @@ def _as_door(connection: Connection) -> Iterator[None]:
 
 def find_tenants(connection: Connection, wanted: str | None = None) -> list[Tenant]:
     """Return all tenants, or the one whose slug or id is `wanted`; inside a transaction."""
-    with _as_door(connection):
+    with as_door(connection):
         return _find(connection, Tenant, "find_tenants", wanted=wanted)
 
 
@@ -425,7 +425,7 @@ def find_owner(
 ) -> UUID | None:
     """Return the tenant that has registered one of Meta's ids; None for a disabled app's."""
     parameters = {"phone_number_id": phone_number_id, "waba_id": waba_id, "app_id": app_id}
-    with _as_door(connection):
+    with as_door(connection):
         row = connection.execute(_SQL["find_owner"], parameters).fetchone()
     assert row is not None
     owner: UUID | None = row[0]
