@@ -27,6 +27,8 @@ from pydantic import BaseModel
 
 from functions.migrate.app import Deployment
 from local.postgres import PostgresServer
+from switchboard.automation.actions._kind import ActionKind
+from switchboard.automation.triggers._kind import TriggerKind
 from switchboard.intake.effects import EFFECTS, Effect
 from switchboard.jobs._kind import JOB_KINDS, JobKind
 from switchboard.kernel.db import queries
@@ -228,6 +230,8 @@ def modules_of(package: str) -> list[str]:
 #: Folders of kinds: the folder, what each module's KIND is, where its test may stand.
 FAMILIES: list[tuple[str, type[Any]]] = [
     ("jobs", JobKind),
+    ("automation/triggers", TriggerKind),
+    ("automation/actions", ActionKind),
     ("policy/gates", Gate),
     ("intake/effects", Effect),
     ("outbox/effects", outgoing.Effect),

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from functions.trigger_automation import app
+from switchboard.automation.due import MARGIN_S
 from switchboard.kernel.errors import BadRequest, NotFound
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
@@ -32,11 +33,38 @@ def tools(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator
     made.db.drop()
 
 
-@pytest.mark.parametrize(
-    "event", [{"source": "schedule"}, {"tenant_id": str(TENANT), "event": "booking_pending"}]
-)
-def test_no_rule_exists_so_nothing_starts(tools: Tools, event: dict[str, Any]) -> None:
-    assert app.handler(event, None) == {"started": 0}
+class Invocation:
+    """What Lambda says of an invocation that has so many seconds left."""
+
+    aws_request_id = "r"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+@pytest.mark.parametrize(("seconds", "stopped"), [(50.0, "idle"), (MARGIN_S - 1, "time")])
+def test_a_tick_looks_at_what_is_due_while_there_is_time(
+    tools: Tools, seconds: float, stopped: str
+) -> None:
+    answer = app.handler({"source": "schedule"}, Invocation(seconds))
+    assert answer == {"started": 0, "passed": 0, "stopped": stopped}
+
+
+def test_an_event_that_no_rule_listens_to_starts_nothing(tools: Tools) -> None:
+    event = {"tenant_id": str(TENANT), "event": "booking_pending"}
+    assert app.handler(event, Invocation(50.0)) == {"started": 0}
+
+
+def test_a_database_that_is_away_ends_a_tick_without_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = Tools(Settings(database_url="postgresql://app@127.0.0.1:1/nowhere"))
+    monkeypatch.setattr(app, "tools", lambda: away)
+    answer = app.handler({"source": "schedule"}, Invocation(50.0))
+    assert answer == {"started": 0, "passed": 0, "stopped": "database"}
 
 
 @pytest.mark.parametrize("tenant_id", [DISABLED, UUID(int=7)])

@@ -1,0 +1,188 @@
+"""Performs a run: looks at the facts as they are now, decides, and writes what the action asks for.
+
+All in the transaction that ends the job: a run acts once or not at all, however often it was tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from switchboard import outbox
+from switchboard.automation.actions._kind import ACTIONS, ChangeTrip, Pass, Send, Wanted
+from switchboard.automation.conditions import holds
+from switchboard.automation.facts import Facts
+from switchboard.automation.triggers._kind import TRIGGERS
+from switchboard.kernel.arguments import read
+from switchboard.kernel.db import Connection
+from switchboard.kernel.errors import ProblemError, UnknownKind
+from switchboard.kernel.log import log
+from switchboard.outbox import Origin, Outgoing
+from switchboard.outbox.wire import check
+from switchboard.store import automations as store
+from switchboard.store.automations import OpenRun
+from switchboard.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended, as it is kept."""
+
+    status: str
+    reason: str | None = None
+    result: dict[str, Any] | None = None
+    message_id: UUID | None = None
+
+
+def perform(
+    tools: Tools, connection: Connection, tenant_id: UUID, run_id: UUID, *, last_try: bool
+) -> None:
+    """Perform a run in the open transaction; one that has ended stays as it is.
+
+    What no further try can help ends it as failed. Anything else is raised, so that nothing of it
+    stays, but for the `last_try`.
+    """
+    run = store.open_run(connection, tenant_id, run_id, now=tools.clock.now)
+    if run is None:
+        return
+    facts = _facts(run)
+    try:
+        # A savepoint: what was written before an error must go, and the run still be ended.
+        with connection.transaction():
+            outcome = _outcome(tools, connection, tenant_id, run, facts)
+    except Pass as nothing:
+        outcome = Outcome("skipped", str(nothing))
+    except ProblemError as problem:
+        outcome = Outcome("failed", problem.detail)
+    except UnknownKind:
+        outcome = Outcome("failed", "unknown trigger or action")
+    except psycopg.OperationalError:
+        raise
+    except Exception as error:
+        if not last_try:
+            raise
+        log.error("automation.failed", error=error, run_id=run_id)
+        outcome = Outcome("failed", type(error).__name__)
+    store.finish_run(
+        connection,
+        tenant_id,
+        run_id,
+        status=outcome.status,
+        contact_id=_person(facts),
+        reason=outcome.reason,
+        result=outcome.result,
+        message_id=outcome.message_id,
+        now=tools.clock.now,
+    )
+
+
+def _facts(run: OpenRun) -> Facts:
+    """Return what the run may see: a rule of one contact that contact's facts alone."""
+    contact, trip, booking = run.contact, run.trip, run.booking
+    if run.whose is not None:
+        whose = contact and contact["id"]
+        trip = trip if trip and trip["contact_id"] == whose else None
+        booking = booking if booking and booking["contact_id"] == whose else None
+    return Facts(contact, trip, booking)
+
+
+def _person(facts: Facts) -> UUID | None:
+    return None if facts.contact is None else UUID(str(facts.contact["id"]))
+
+
+def _outcome(
+    tools: Tools, connection: Connection, tenant_id: UUID, run: OpenRun, facts: Facts
+) -> Outcome:
+    if not run.is_active:
+        raise Pass("inactive")
+    trigger, action = TRIGGERS[run.trigger_type], ACTIONS[run.action_type]
+    if run.started_by == "due" and not trigger.is_so(facts, run.occurrence):
+        raise Pass("not so any more")
+    if not holds(run.conditions, facts):
+        raise Pass("conditions")
+    wanted: Wanted = action.act(read(action.config, run.action_config), facts)
+    _check_pauses(tools, connection, tenant_id, run, facts)
+    if isinstance(wanted, ChangeTrip):
+        return _change_trip(tools, connection, tenant_id, run, wanted)
+    return _send(tools, connection, tenant_id, run, wanted)
+
+
+def _check_pauses(
+    tools: Tools, connection: Connection, tenant_id: UUID, run: OpenRun, facts: Facts
+) -> None:
+    """Raise Pass where the rule has acted for this person as often, or as lately, as it may."""
+    person = _person(facts)
+    if person is None or (run.cool_down_s is None and run.cap_per_contact is None):
+        return
+    count, lately = store.ran_before(
+        connection,
+        tenant_id,
+        run.rule_id,
+        person,
+        cool_down_s=run.cool_down_s,
+        now=tools.clock.now,
+    )
+    if run.cap_per_contact is not None and count >= run.cap_per_contact:
+        raise Pass("cap_per_contact")
+    if lately:
+        raise Pass("cool_down")
+
+
+def _change_trip(
+    tools: Tools, connection: Connection, tenant_id: UUID, run: OpenRun, wanted: ChangeTrip
+) -> Outcome:
+    changed = store.change_trip(
+        connection,
+        tenant_id,
+        wanted.trip_id,
+        wanted.columns,
+        wanted.attributes,
+        chain=[*run.chain, run.rule_id],
+        now=tools.clock.now,
+    )
+    return Outcome("done") if changed else Outcome("skipped", "no_trip")
+
+
+def _send(
+    tools: Tools, connection: Connection, tenant_id: UUID, run: OpenRun, wanted: Send
+) -> Outcome:
+    number = wanted.phone_number_id or store.find_number(connection, tenant_id, wanted.contact_id)
+    if number is None:
+        return Outcome("failed", "the tenant has no number to send from")
+    message, warnings = check(wanted.message)
+    expires_at = (
+        None
+        if wanted.expires_in is None
+        else store.read_now(connection, now=tools.clock.now) + wanted.expires_in
+    )
+    (answer,) = outbox.queue(
+        tools,
+        connection,
+        tenant_id,
+        [
+            Outgoing(
+                phone_number_id=number,
+                contact_id=wanted.contact_id,
+                message=message,
+                warnings=warnings,
+                category=wanted.category,
+                notification_category=wanted.notification_category,
+                expires_at=expires_at,
+                origin=Origin.AUTOMATION,
+                origin_id=run.rule_id,
+            )
+        ],
+    )
+    kept = answer.body.get("id")
+    message_id = None if kept is None else UUID(str(kept))
+    if answer.status < 400:
+        return Outcome("done", message_id=message_id)
+    denied = message_id is not None
+    return Outcome(
+        "skipped" if denied else "failed",
+        ("denied: " if denied else "") + str(answer.body.get("detail", "")),
+        message_id=message_id,
+    )

@@ -1,0 +1,1 @@
+"""Triggers of automation rules, one module each, exposing `KIND`; `_kind` holds the contract."""
