@@ -82,9 +82,11 @@ def aws_resources(template: Template, kept: MadeOnce, server: PostgresServer) ->
         "app_secret": kept.secret("meta app secret"),
         "verify_token": kept.secret("meta verify token"),
     }
+    preferences = {"key": kept.secret("preferences key")}
     by_arn: dict[str | None, tuple[dict[str, Any], bool]] = {
         variable(template, "DATABASE_SECRET_ARN"): (place | app, True),
         variable(template, "META_SECRET_ARN"): (meta, False),
+        variable(template, "PREFERENCES_SECRET_ARN"): (preferences, False),
     }
     secrets = [_secret(OWNER_SECRET, secret_arn(OWNER_SECRET), owner, replace=True)]
     for arn in template.secrets.values():
@@ -130,7 +132,9 @@ def environment_file(
         values[f"WABA_ID{suffix}"] = one.number.waba_id
         values[f"TENANT_ID{suffix}"] = one.tenant_id
     values["STAGE"] = "local"
-    for name in ("KMS_KEY_ID", "META_SECRET_ARN", "BACKLOG_BUCKET", "MEDIA_BUCKET"):
+    values["PUBLIC_URL"] = addresses.api_url
+    arns = ("META_SECRET_ARN", "PREFERENCES_SECRET_ARN")
+    for name in ("KMS_KEY_ID", *arns, "BACKLOG_BUCKET", "MEDIA_BUCKET"):
         values[name] = variable(template, name) or ""
     values["PROCESS_JOBS_FUNCTION"] = variable(template, "PROCESS_JOBS_FUNCTION") or ""
     return values | addresses.aws_environment()

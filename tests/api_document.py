@@ -40,6 +40,8 @@ from switchboard.inbox import (
     links,
     media,
     messages,
+    preference_links,
+    preferences,
     subscriptions,
     verifications,
 )
@@ -78,8 +80,11 @@ class Operation(NamedTuple):
 
 _CALL = "/v1/calls/{id}"
 _CONVERSATION = "/v1/conversations/{id}"
+_BOOKING, _TRIP = "/v1/bookings/{external_id}", "/v1/trips/{external_id}"
 _FLOW = "/v1/flows/{id}"
+_LIST = "/v1/lists/{id}"
 _NUMBER = "/v1/numbers/{id}"
+_PREFERENCES = "/v1/contacts/{id}/preferences"
 _WABA_CALLBACK = "/v1/accounts/{id}/callback"
 _SUBSCRIPTION = "/v1/subscriptions/{id}"
 _TEMPLATE = "/v1/templates/{id}"
@@ -110,6 +115,29 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "PATCH /v1/contacts/{id}": Operation(
         "Change the members that are given; null clears", "Contact", body=contacts.ContactChange
+    ),
+    f"GET {_PREFERENCES}": Operation(
+        "Show what a contact is told of, with the reason of each, quiet hours and time zone",
+        "EffectivePreferences",
+    ),
+    f"PUT {_PREFERENCES}": Operation(
+        "Replace what was decided; what is left out is not decided any more",
+        "EffectivePreferences",
+        body=preferences.Preferences,
+    ),
+    f"PATCH {_PREFERENCES}": Operation(
+        "Change the members that are given; null takes a decision back",
+        "EffectivePreferences",
+        body=preferences.PreferencesChange,
+    ),
+    f"POST {_PREFERENCES}/link": Operation(
+        "Make a link to the contact's own page, to be sent to nobody else",
+        "PreferencesLink",
+        body=preference_links.NewLink,
+        status=201,
+    ),
+    f"DELETE {_PREFERENCES}/link": Operation(
+        "End every link to it that was made so far", "PreferencesRevoked"
     ),
     "GET /v1/consents": Operation(
         "List what people have agreed to and taken back, the newest recorded first",
@@ -603,6 +631,7 @@ def _schemas() -> Json:
         "SubscriptionChange",
         "TemplateChange",
         "NumberChange",
+        "PreferencesChange",
     ):
         # What is left out stays as it is: there is no default.
         for member in made[name]["properties"].values():
@@ -622,6 +651,9 @@ def _schemas() -> Json:
         "DeletedUpload": uploads.DeletedUpload,
         "BlockedUser": blocks.BlockedUser,
         "BlockResults": blocks.BlockResults,
+        "EffectivePreferences": preferences.Effective,
+        "PreferencesLink": preference_links.PageLink,
+        "PreferencesRevoked": preference_links.Revoked,
         "Profile": profiles.Profile,
         "ProfileChanged": profiles.ProfileChanged,
         "NumberCallback": callbacks.NumberCallback,

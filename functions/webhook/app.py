@@ -1,6 +1,7 @@
 """Meta's webhooks: the handshake and the deliveries, of the operator's app and of tenants' own.
 
-And the tracked links of buttons, which lead on to the address that was stored with the message.
+And what people open: the tracked links of buttons, which lead on to the address that was stored
+with the message, and their own page of preferences. An address that nobody guesses guards both.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import gc
 from typing import Any
 
 from switchboard.intake.receive import receive, verify
-from switchboard.kernel.errors import Unavailable
+from switchboard.kernel.errors import ProblemError, Unavailable
 from switchboard.kernel.http import Request, Response, answer, text
 from switchboard.kernel.log import log
 from switchboard.tools import tools
@@ -63,6 +64,30 @@ def _page(status: int, body: str, **headers: str) -> Response:
     return response
 
 
+def _preferences(request: Request) -> Response:
+    from switchboard.inbox import preference_html, preference_page
+
+    token = request.path.get("token", "")
+    accepted = request.headers.get("accept-language", "")
+    headers: dict[str, str] = {}
+    status = 200
+    try:
+        if request.route.startswith("GET "):
+            saved = "saved" in request.query
+            page = preference_page.show(tools(), token, accepted, saved=saved)
+        else:
+            body = request.body(preference_page.LIMIT)
+            refused = preference_page.save(tools(), token, body, accepted)
+            status, page = (303, "") if refused is None else (422, refused)
+            # To the same address, so that reloading it saves nothing again.
+            headers = {"location": "?saved=1"} if refused is None else {}
+    except ProblemError as error:
+        log.info("preferences.refused", status=error.status, why=error.detail)
+        status, page = error.status, preference_page.apologise(error, accepted)
+        headers = error.headers
+    return {"statusCode": status, "headers": preference_html.HEADERS | headers, "body": page}
+
+
 ROUTES = {
     "GET /webhook": _get,
     "POST /webhook": _post,
@@ -70,4 +95,6 @@ ROUTES = {
     "POST /webhook/{app_id}": _post,
     "GET /l/{token}": _link,
     "HEAD /l/{token}": _link,
+    "GET /p/{token}": _preferences,
+    "POST /p/{token}": _preferences,
 }

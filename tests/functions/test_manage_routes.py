@@ -83,6 +83,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/conversations/{id}/read": {"typing": True},
     "PATCH /v1/conversations/{id}": {"is_pinned": True},
     "PATCH /v1/contacts/{id}": {"name": "Mine now"},
+    "PUT /v1/contacts/{id}/preferences": {"marketing": False},
+    "PATCH /v1/contacts/{id}/preferences": {"marketing": False},
     "POST /v1/jobs/{id}/snooze": {"until": "2020-01-01T00:00:00Z"},
     "POST /v1/dead-letters/replay": {"since": "2020-01-01T00:00:00Z"},
     "POST /v1/consents": {"contact_id": str(UUID(int=9)), "state": "given", "wording": "form"},

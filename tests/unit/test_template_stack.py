@@ -263,6 +263,8 @@ def test_routes_are_those_of_the_interface(source: dict[str, Any]) -> None:
         ("POST", "/webhook/{app_id}"): "WebhookFunction",
         ("GET", "/l/{token}"): "WebhookFunction",
         ("HEAD", "/l/{token}"): "WebhookFunction",
+        ("GET", "/p/{token}"): "WebhookFunction",
+        ("POST", "/p/{token}"): "WebhookFunction",
         ("POST", "/v1/messages"): "SendMessageFunction",
         ("POST", "/v1/messages/batch"): "SendMessageFunction",
         ("GET", "/v1/messages/{id}"): "SendMessageFunction",

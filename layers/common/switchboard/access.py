@@ -27,6 +27,8 @@ SCOPES: dict[str, str] = {
     "messages:read": "read messages",
     "contacts:read": "list and read contacts",
     "contacts:write": "change contacts",
+    "preferences:read": "read what contacts want to be told of",
+    "preferences:write": "change it, and make links to the contact's own page of it",
     "conversations:read": "list and read conversations",
     "conversations:write": "assign, tag, close, archive conversations, mark them as read",
     "media:read": "read what is known of files, and fetch them",

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     meta_secret_arn: str | None = Field(
         None, description="secret of the operator's Meta app: app_secret, verify_token"
     )
+    preferences_secret_arn: str | None = Field(
+        None, description="secret whose key signs links to people's own preferences"
+    )
     graph_api_url: str = Field("https://graph.facebook.com", description="Meta's Graph API")
     graph_api_version: str = Field("v23.0", description="version in the path of every Graph call")
     backlog_bucket: str | None = Field(
@@ -49,7 +52,7 @@ class Settings(BaseSettings):
         None, description="function name or ARN that a nudge invokes"
     )
     public_url: Annotated[str | None, AfterValidator(_address)] = Field(
-        None, description="address under which people reach the API: tracked links begin with it"
+        None, description="address under which people reach the API: links to it begin with it"
     )
     kms_key_id: str | None = Field(None, description="KMS key that seals tokens and secrets")
     recipient_allow_list: Annotated[frozenset[str], NoDecode, BeforeValidator(_numbers)] = Field(

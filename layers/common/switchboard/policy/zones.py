@@ -9,10 +9,10 @@ from switchboard.kernel.phones import zone_of
 
 def zone_for(name: str | None, recipient: str) -> ZoneInfo:
     """Return the zone `name`, else that of `recipient` (digits or a business-scoped user id)."""
-    return known_zone(name) or known_zone(zone_of(recipient)) or ZoneInfo("UTC")
+    return _zone(name) or _zone(zone_of(recipient)) or ZoneInfo("UTC")
 
 
-def known_zone(name: str | None) -> ZoneInfo | None:
+def _zone(name: str | None) -> ZoneInfo | None:
     """Return the zone; None for a name that no database of zones has, however it got here."""
     if name is None:
         return None

@@ -54,7 +54,8 @@ class Consent:
 class Statement:
     """What a person said elsewhere. `name` is its own: recorded again it is the same row.
 
-    `occurred_at` None, or in the future: now. `contact_id` is no merged one's.
+    `occurred_at` None, or in the future: now. `contact_id` is no merged one's. `language` is that
+    of the wording, where it is known.
     """
 
     name: UUID
@@ -62,6 +63,9 @@ class Statement:
     state: State
     wording: str
     occurred_at: datetime | None
+    scope: Literal["messages", "marketing"] = "messages"
+    source: Literal["api", "page"] = "api"
+    language: str | None = None
 
 
 def record(
@@ -83,6 +87,9 @@ def record(
             "contact": named[name].contact_id,
             "state": named[name].state,
             "wording": named[name].wording,
+            "scope": named[name].scope,
+            "source": named[name].source,
+            "language": named[name].language,
             "occurred_at": named[name].occurred_at,
         }
         for digest, name in by_digest.items()

@@ -34,13 +34,14 @@ returning k.id, k.state, k.language, c.locale, c.phone_number
 -- name: record
 -- The same statement again is the row that is there. Nothing is agreed to in the future. Sorted: two
 -- imports of the same statements must not deadlock.
-insert into messaging.consents (tenant_id, contact_id, scope, state, source, wording,
+insert into messaging.consents (tenant_id, contact_id, scope, state, source, wording, language,
     statement_sha256, occurred_at, created_at)
-select %(tenant)s, s.contact, 'messages', s.state, 'api', s.wording, decode(s.sha256, 'hex'),
+select %(tenant)s, s.contact, s.scope, s.state, s.source, s.wording, s.language,
+    decode(s.sha256, 'hex'),
     least(s.occurred_at, coalesce(%(now)s::timestamptz, clock_timestamp())),
     coalesce(%(now)s::timestamptz, clock_timestamp())
-from jsonb_to_recordset(%(statements)s::jsonb) as s(sha256 text, contact uuid, state text,
-    wording text, occurred_at timestamptz)
+from jsonb_to_recordset(%(statements)s::jsonb) as s(sha256 text, contact uuid, scope text,
+    state text, source text, wording text, language text, occurred_at timestamptz)
 order by s.sha256
 on conflict (tenant_id, statement_sha256) do update set confirmed_at = consents.confirmed_at
 returning statement_sha256, id, contact_id, scope, state, source, wording, language, account_id,
