@@ -29,6 +29,7 @@ from switchboard.accounts import (
     templates,
     uploads,
 )
+from switchboard.facts import bookings, trips
 from switchboard.inbox import (
     account_events,
     catalog,
@@ -53,6 +54,7 @@ from switchboard.store.catalog import Product
 from switchboard.store.consents import Consent
 from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
+from switchboard.store.facts import Booking, Trip
 from switchboard.store.flow_sessions import FlowSession
 from switchboard.store.flows import Flow
 from switchboard.store.jobs_by_hand import ScheduledJob
@@ -80,6 +82,7 @@ class Operation(NamedTuple):
 
 _CALL = "/v1/calls/{id}"
 _CONVERSATION = "/v1/conversations/{id}"
+_BOOKING, _TRIP = "/v1/bookings/{external_id}", "/v1/trips/{external_id}"
 _BOOKING, _TRIP = "/v1/bookings/{external_id}", "/v1/trips/{external_id}"
 _FLOW = "/v1/flows/{id}"
 _LIST = "/v1/lists/{id}"
@@ -331,6 +334,30 @@ OPERATIONS: dict[str, Operation] = {
     "DELETE /v1/catalog/products": Operation(
         "Forget a product, and show it as it was", "Product", catalog.TheProduct
     ),
+    "GET /v1/trips": Operation("List trips, the newest written first", "Trip[]", trips.TripFilter),
+    f"GET {_TRIP}": Operation("Show a trip", "Trip"),
+    f"PUT {_TRIP}": Operation(
+        "Write a trip whole, unless what is known is newer", "TripWritten", body=trips.TripState
+    ),
+    f"DELETE {_TRIP}": Operation("Forget a trip, and show it as it was; its bookings stay", "Trip"),
+    "POST /v1/trips/bulk": Operation(
+        "Write up to 1,000 trips; a wrong one costs itself alone", "FactResults", body=trips.Trips
+    ),
+    "GET /v1/bookings": Operation(
+        "List bookings, the newest written first", "Booking[]", bookings.BookingFilter
+    ),
+    f"GET {_BOOKING}": Operation("Show a booking", "Booking"),
+    f"PUT {_BOOKING}": Operation(
+        "Write a booking whole, unless what is known is newer",
+        "BookingWritten",
+        body=bookings.BookingState,
+    ),
+    f"DELETE {_BOOKING}": Operation("Forget a booking, and show it as it was", "Booking"),
+    "POST /v1/bookings/bulk": Operation(
+        "Write up to 1,000 bookings; a wrong one costs itself alone",
+        "FactResults",
+        body=bookings.Bookings,
+    ),
     "GET /v1/account-events": Operation(
         "List what Meta told about accounts, the newest received first",
         "AccountEvent[]",
@@ -575,6 +602,9 @@ def _operation(route: str, scope: str, told: Operation) -> Json:
         if path.startswith("/v1/jobs/"):
             kind = {"type": "integer"}
         parameters.append({"name": "id", "in": "path", "required": True, "schema": kind})
+    if "{external_id}" in path:
+        schema = {"type": "string", "minLength": 1, "maxLength": 200}
+        parameters.append({"name": "external_id", "in": "path", "required": True, "schema": schema})
     if told.query is not None:
         parameters += [_parameter(name, one) for name, one in _members(told.query).items()]
     if route == "POST /v1/messages":
@@ -607,7 +637,7 @@ def _statuses(route: str) -> list[int]:
     if route == "POST /v1/messages":
         return [status for status in _PROBLEMS if status != 504]
     known = [400, 401, 403, 503]
-    if "{id}" in route or route in _NAMING:
+    if "id}" in route or route in _NAMING:
         known.append(404)
     if not route.startswith("GET"):
         known += [413, 422]
@@ -638,6 +668,7 @@ def _schemas() -> Json:
             member.pop("default", None)
     shown: dict[str, type[Any]] = {
         "AccountEvent": AccountEvent,
+        "Booking": Booking,
         "Call": Call,
         "CallPermission": outgoing_calls.CallPermission,
         "Consent": Consent,
@@ -672,6 +703,7 @@ def _schemas() -> Json:
         "Delivery": Delivery,
         "PutTest": subscriptions.PutTest,
         "Template": Template,
+        "Trip": Trip,
         "Synced": template_sync.Synced,
         "TemplatePreview": template_preview.TemplatePreview,
     }
@@ -745,6 +777,40 @@ def _schemas() -> Json:
                 "items": {
                     "type": "object",
                     "properties": {"status_code": {"enum": [200, 404, 422]}},
+                },
+            }
+        },
+    }
+    for name, kind in (("Trip", trips), ("Booking", bookings)):
+        made[f"New{name}"] = _clean(_inlined(getattr(kind, f"New{name}")))
+        made[f"{name}s"]["properties"][f"{name.lower()}s"]["items"] = _ref(f"New{name}")
+        made[f"{name}Written"] = {
+            "type": "object",
+            "properties": {
+                "result": {"enum": ["created", "updated", "unchanged", "stale"]},
+                name.lower(): _ref(name),
+            },
+        }
+    made["FactResults"] = {
+        "type": "object",
+        "properties": {
+            "results": {
+                "type": "array",
+                "description": "In the order of the request; what is refused is a problem, too",
+                "items": {
+                    "type": "object",
+                    "required": ["external_id", "result", "status_code"],
+                    "properties": {
+                        "external_id": {"type": ["string", "null"]},
+                        "result": {"enum": ["created", "updated", "unchanged", "stale", "refused"]},
+                        "status_code": {"enum": [200, 400, 404, 422]},
+                        "id": _format("uuid"),
+                        "contact_id": _format("uuid"),
+                        "as_of": _TIME,
+                        "title": {"type": "string"},
+                        "detail": {"type": "string"},
+                        "field": {"type": "string"},
+                    },
                 },
             }
         },

@@ -49,6 +49,8 @@ SCOPES: dict[str, str] = {
     "flows:write": "make, change, publish, retire and delete flows; set a number's public key",
     "catalog:read": "list products",
     "catalog:write": "write and delete products",
+    "facts:read": "list and read trips and bookings",
+    "facts:write": "write and delete them",
     "account_events:read": "read what Meta told about accounts, and copies of other apps' messages",
     "subscriptions:read": "list and read subscriptions, and what became of their deliveries",
     "subscriptions:write": "subscribe endpoints to events, change and delete subscriptions",

@@ -18,7 +18,8 @@ def _text(value: Any) -> Any:
         raise ValueError(f"the file cannot be read: {type(error).__name__}") from None
 
 
-def _object(value: Any) -> Any:
+def as_object(value: Any) -> Any:
+    """Return what a text holds as JSON, or the file that it names with @; raises ValueError."""
     text = _text(value)
     if not isinstance(text, str):
         return text
@@ -31,4 +32,4 @@ def _object(value: Any) -> Any:
 #: A text, or @ and the path of a file with it.
 Text = Annotated[str, BeforeValidator(_text)]
 #: A JSON object, or @ and the path of a file with one.
-Object = Annotated[dict[str, Any], BeforeValidator(_object)]
+Object = Annotated[dict[str, Any], BeforeValidator(as_object)]
