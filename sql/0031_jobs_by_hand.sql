@@ -88,17 +88,17 @@ begin
     loop
         with stretch as materialized (
             select j.tenant_id, j.id, j.created_at >= v_before as young,
-                j.finished_at < v_before and (j.period_key is null or exists (
+                j.period_key is null or exists (
                     select from messaging.scheduled_jobs as newer
                     where newer.tenant_id = j.tenant_id and newer.job_type = j.job_type
-                        and newer.period_key > j.period_key)) as over
+                        and newer.period_key > j.period_key) as free
             from messaging.scheduled_jobs as j
             where j.tenant_id = next_tenant and j.id > next_id
             order by j.id limit p_limit
         ), gone as (
             -- Only what is final has ended; one that somebody retries at this moment has not.
             delete from messaging.scheduled_jobs as d using stretch as s
-            where s.over and d.tenant_id = s.tenant_id and d.id = s.id and d.finished_at < v_before
+            where s.free and d.tenant_id = s.tenant_id and d.id = s.id and d.finished_at < v_before
             returning d.id
         )
         select count(*)::integer as walked, max(s.id) as last,

@@ -91,7 +91,8 @@ def enqueue_periods(
 ) -> int:
     """Put in the present period of each kind (name to seconds) and return how many were new.
 
-    In a transaction that sees the system tenant, to which these rows belong.
+    In a transaction that sees the system tenant, to which these rows belong. None while another one
+    is at it.
     """
     return connection.execute(
         _SQL["enqueue_periods"],

@@ -13,7 +13,9 @@ returning id
 
 -- name: enqueue_periods
 -- The period that `now` is in, of each kind: however many ask, one row per period. A period that
--- nobody asked in is left out, never made up for. Sorted: two who ask at once must not deadlock.
+-- nobody asked in is left out, never made up for. One asks at a time, and nobody waits for them:
+-- where whoever is at it comes to no end, the next one to look puts the period in.
+with turn as materialized (select pg_try_advisory_xact_lock(1398231884) as mine)
 insert into messaging.scheduled_jobs
     (tenant_id, job_type, scheduled_for, created_at, priority, lane, period_key)
 select '00000000-0000-0000-0000-000000000000', k.name, p.start, t.now, 0, k.name,
@@ -23,6 +25,7 @@ cross join (select coalesce(%(now)s::timestamptz, clock_timestamp()) as now) as 
 cross join lateral (
     select to_timestamp(floor(extract(epoch from t.now) / k.seconds) * k.seconds) as start
 ) as p
+where (select turn.mine from turn)
 order by k.name
 on conflict (tenant_id, job_type, period_key) where period_key is not null do nothing
 
