@@ -30,6 +30,8 @@ from switchboard.accounts import (
     uploads,
 )
 from switchboard.facts import bookings, trips
+from switchboard.campaigns.audience import counts, lists
+from switchboard.campaigns.audience import members as list_members
 from switchboard.inbox import (
     account_events,
     catalog,
@@ -52,6 +54,8 @@ from switchboard.store.account_events import AccountEvent
 from switchboard.store.calls import Call
 from switchboard.store.catalog import Product
 from switchboard.store.consents import Consent
+from switchboard.store.contact_lists import ContactList
+from switchboard.store.contact_lists import Member as ListMember
 from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
 from switchboard.store.facts import Booking, Trip
@@ -433,6 +437,29 @@ OPERATIONS: dict[str, Operation] = {
         "TemplatePreview",
         body=template_preview.PreviewWanted,
     ),
+    "GET /v1/lists": Operation("List lists, the newest first", "ContactList[]", lists.ListFilter),
+    "POST /v1/lists": Operation(
+        "Make a list of people", "ContactList", body=lists.NewList, status=201
+    ),
+    f"GET {_LIST}": Operation("Show a list with the number of its members", "ContactList"),
+    f"DELETE {_LIST}": Operation("Forget a list and show it as it was", "ContactList"),
+    f"GET {_LIST}/members": Operation(
+        "List who is on it, in the order of their ids", "ListMember[]", lists.MemberFilter
+    ),
+    f"POST {_LIST}/members": Operation(
+        "Put people on it; a wrong one costs itself alone. As text/csv a file of 100,000 lines"
+        " (4.5 MB) at most",
+        "Imported",
+        body=lists.NewMembers,
+    ),
+    f"DELETE {_LIST}/members": Operation(
+        "Take people off it; who is not on it is not counted", "MembersRemoved", body=lists.Leaving
+    ),
+    "POST /v1/audiences/count": Operation(
+        "Count the contacts of an audience; 503 where it takes longer than 15 s",
+        "Count",
+        body=counts.CountWanted,
+    ),
     "GET /v1/jobs": Operation("List jobs, the newest first", "ScheduledJob[]", jobs.JobFilter),
     "GET /v1/jobs/{id}": Operation("Show a job with its result", "ScheduledJob"),
     "POST /v1/jobs/{id}/cancel": Operation(
@@ -485,6 +512,7 @@ _NAMING = {
 _CONFLICTS = {
     f"DELETE {_FLOW}",
     "PATCH /v1/contacts/{id}",
+    "POST /v1/lists",
     "POST /v1/subscriptions",
     f"POST {_SUBSCRIPTION}/test",
     *(f"POST /v1/jobs/{{id}}/{verb}" for verb in ("cancel", "retry", "snooze")),
@@ -617,6 +645,8 @@ def _operation(route: str, scope: str, told: Operation) -> Json:
     if told.body is not None:
         schema = {"$ref": f"#/components/schemas/{told.body.__name__}"}
         made["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    if route == f"POST {_LIST}/members":
+        made["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     if route == "POST /v1/messages/batch":
         made["requestBody"] = {"content": {"application/json": {"schema": _ref("SendBatch")}}}
     answer = _page(told.answers[:-2]) if told.answers.endswith("[]") else _ref(told.answers)
@@ -673,7 +703,12 @@ def _schemas() -> Json:
         "CallPermission": outgoing_calls.CallPermission,
         "Consent": Consent,
         "Contact": Contact,
+        "ContactList": ContactList,
         "Conversation": Conversation,
+        "Count": counts.Count,
+        "Imported": list_members.Imported,
+        "ListMember": ListMember,
+        "MembersRemoved": lists.Left,
         "Flow": Flow,
         "FlowPreview": Preview,
         "FlowSession": FlowSession,

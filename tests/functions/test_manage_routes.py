@@ -101,6 +101,18 @@ BODIES: dict[str, Any] = {
     "POST /v1/consents/batch": {
         "consents": [{"contact_id": str(UUID(int=9)), "state": "given", "wording": "form"}]
     },
+    "POST /v1/lists": {"name": "Spring fair"},
+    "POST /v1/lists/{id}/members": {"members": [{"phone": "4915550000001"}]},
+    "DELETE /v1/lists/{id}/members": {"phones": ["4915550000001"]},
+    "POST /v1/audiences/count": {"audience": {"type": "all_contacts"}},
+    "POST /v1/rules": {
+        "name": "Reminder",
+        "trigger_type": "trip_start",
+        "trigger_config": {"days_before": 1},
+        "action_type": "send_whatsapp",
+        "action_config": {"template": "trip_reminder"},
+    },
+    "PATCH /v1/rules/{id}": {"is_active": False},
     "POST /v1/subscriptions": {"url": "https://127.0.0.1/hook", "kinds": ["message"]},
     "PATCH /v1/subscriptions/{id}": {"kinds": ["status"]},
 }
@@ -109,6 +121,9 @@ FOREIGN = {
     "POST /v1/consents": 404,
     "POST /v1/verifications": 404,
     "POST /v1/subscriptions": 201,
+    "POST /v1/rules": 201,
+    "POST /v1/lists": 201,
+    "POST /v1/audiences/count": 200,  # of its own
 }
 #: The same for the one member of a batch.
 RESULTS = {
@@ -125,6 +140,7 @@ LIMITS = {
     "POST /v1/consents/batch": 4_000_000,
     "POST /v1/trips/bulk": 5_000_000,
     "POST /v1/bookings/bulk": 5_000_000,
+    "POST /v1/lists/{id}/members": 4_500_000,
     "POST /v1/calls": 196_608,
     "POST /v1/calls/{id}/accept": 196_608,
     "POST /v1/calls/{id}/pre-accept": 196_608,
@@ -242,8 +258,21 @@ def fill(desk: Desk) -> dict[str, str]:
         " overriding system value values (%s, 987654321, 'notify')",
         (desk.place.tenant_id,),
     )
+    desk.world.everything.execute(
+        "insert into messaging.contact_lists (tenant_id, id, name) values (%s, %s, 'Autumn fair')",
+        (desk.place.tenant_id, message["id"]),
+    )
+    (people,) = desk.place.rows("contact_lists")
+    desk.world.everything.execute(
+        "insert into messaging.automation_rules (tenant_id, name, trigger_type, action_type)"
+        " values (%s, 'Reminder', 'trip_start', 'send_whatsapp')",
+        (desk.place.tenant_id,),
+    )
+    (rule,) = desk.place.rows("automation_rules")
     return {
         "jobs": "987654321",
+        "lists": str(people["id"]),
+        "rules": str(rule["id"]),
         "trips": "T-1001",
         "bookings": "B-2001",
         "verifications": str(message["id"]),
@@ -270,7 +299,7 @@ def rows_of(desk: Desk) -> dict[str, Any]:
     tables = ("contacts", "whatsapp_conversations", "whatsapp_messages", "media")
     others = ("webhook_dead_letters", "scheduled_jobs", "consents", "whatsapp_account_events")
     subscriptions = ("event_subscriptions", "event_deliveries", "call_logs")
-    codes = ("tracked_links", "phone_verifications")
+    codes = ("tracked_links", "phone_verifications", "contact_lists", "automation_rules")
     templates = ("whatsapp_templates", "trips", "bookings")
     flows = ("flow_sessions", "whatsapp_accounts")
     return {
@@ -304,7 +333,7 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
             assert resource_of(route) == resource
     assert {guarded.scope for guarded in ROUTES.values()} <= SCOPES.keys()
     # What is only looked at, too long for an address.
-    looks = {"POST /v1/templates/{id}/preview"}
+    looks = {"POST /v1/templates/{id}/preview", "POST /v1/audiences/count"}
     for route in WRITES:
         assert ROUTES[route].scope.endswith(":write") or route in looks, route
 
@@ -386,8 +415,13 @@ def test_a_key_without_the_scope_is_refused_and_no_key_is_nobody(desk: Desk) -> 
         unknown = [uuid4() for _ in given]
         status = desk.call(route, *unknown, key=only, body=BODIES.get(route))[0]
         assert status in {200, 201, 202, 404} or (status == 400 and route in {*ASKS, *ASKED})
-    # With the right key a job and a subscription were made.
-    made = {"scheduled_jobs": 0, "event_subscriptions": 0}
+    # With the right key a job, a subscription, a list and a rule were made.
+    made = {
+        "scheduled_jobs": 0,
+        "event_subscriptions": 0,
+        "contact_lists": 0,
+        "automation_rules": 0,
+    }
     assert {**rows_of(desk), **made} == {**before, **made}
     assert len(desk.place.rows("event_subscriptions")) == 2
 

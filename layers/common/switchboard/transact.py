@@ -21,17 +21,25 @@ _TRIES = 4
 T = TypeVar("T")
 
 
-def transact(tools: Tools, tenant_id: UUID, work: Callable[[Connection], T]) -> T:
+def transact(
+    tools: Tools,
+    tenant_id: UUID,
+    work: Callable[[Connection], T],
+    *,
+    statement_timeout_ms: int | None = None,
+) -> T:
     """Return `work(connection)`, committed.
 
     It must be harmless to run twice: after a collision and after a link that was lost (a frozen
     environment's may be) it runs again. Raises Unavailable where that does not help either, and
-    for a statement that takes longer than the role may.
+    for a statement that takes longer than the role may, or than `statement_timeout_ms`.
     """
     lost = False
     for attempt in range(1, _TRIES + 1):
         try:
-            with tools.db.transaction(tenant_id) as connection:
+            with tools.db.transaction(
+                tenant_id, statement_timeout_ms=statement_timeout_ms
+            ) as connection:
                 return work(connection)
         except _PASSING as error:
             if attempt == _TRIES:

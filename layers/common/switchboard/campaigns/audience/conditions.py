@@ -23,8 +23,8 @@ from switchboard.campaigns.audience.filters import All, Any_, Condition, Filter,
 
 #: Begins the names of a filter's parameters: no statement around it uses them.
 PREFIX = "filter_"
-#: Text of an attribute that is a time: a date, or a time in UTC as JSON writes it, to the second. (A
-#: 31st that a month does not have comes after its last day: nothing is cast, so nothing fails.)
+#: Text of an attribute that is a time: a date, or a time in UTC as JSON writes it, to the second.
+#: (A 31st that a month does not have comes after its last day: nothing is cast, nothing fails.)
 DATE = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 TIME = DATE + r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|\+00:00)"
 _SECONDS = "%Y-%m-%dT%H:%M:%S"
