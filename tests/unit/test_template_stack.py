@@ -306,6 +306,20 @@ def test_senders_open_access_tokens_and_know_no_app_secret(
     assert "MetaSecret" not in {n for s in statements(stack, function) for n in references(s)}
 
 
+def test_who_signs_and_who_opens_links_to_preferences_reads_their_key_and_nobody_else(
+    stack: Resources,
+) -> None:
+    readers = {
+        function
+        for function in FUNCTIONS
+        if "PreferencesSecret" in {n for s in statements(stack, function) for n in references(s)}
+    }
+    assert readers == {"ManageFunction", "WebhookFunction"}
+    for function in FUNCTIONS:
+        variables = stack[function]["Properties"]["Environment"]["Variables"]
+        assert ("PREFERENCES_SECRET_ARN" in variables) is (function in readers)
+
+
 @pytest.mark.parametrize(
     ("function", "purposes"),
     [

@@ -60,7 +60,7 @@ def read(
     if hold:
         connection.execute(_SQL["hold"], parameters)
     row = connection.execute(_SQL["read"], parameters).fetchone()
-    return None if row is None else Known(*row[:9], Choices(*row[9:]))
+    return None if row is None else Known(*(*row[:9], Choices(*row[9:])))
 
 
 def write(connection: Connection, tenant_id: UUID, contact_id: UUID, choices: Choices) -> None:
