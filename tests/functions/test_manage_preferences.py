@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from threading import Barrier
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from switchboard.inbox import preferences
+from switchboard.kernel.clock import Clock
 from switchboard.policy import CATEGORIES, Denied, Kind, decide
 from switchboard.policy.facts import Person
 from switchboard.store.preferences import Choices
@@ -234,6 +238,24 @@ def test_a_change_is_checked_with_what_was_decided_before(desk: Desk) -> None:
     assert (status, problem["field"]) == (422, "quiet_hours_start")
     shown = desk.ok(PATCH, contact_id, body={"quiet_hours_enabled": False})
     assert (shown["quiet_hours"]["enabled"], shown["quiet_hours"]["start"]) == (False, "22:00")
+
+
+def test_changes_at_one_time_are_all_kept(desk: Desk) -> None:
+    contact_id = UUID(person(desk))
+    meet = Barrier(len(CATEGORIES))
+
+    def refuse(name: str) -> None:
+        tools = desk.world.tools(Clock())
+        meet.wait(30)
+        change = preferences.PreferencesChange.model_validate({name: False})
+        preferences.change_preferences(tools, desk.place.tenant_id, contact_id, change)
+
+    for _ in range(3):
+        desk.ok(PUT, contact_id, body={})
+        with ThreadPoolExecutor(len(CATEGORIES)) as pool:
+            list(pool.map(refuse, CATEGORIES))
+        shown = desk.ok(GET, contact_id)["categories"]
+        assert {name for name, one in shown.items() if one["chosen"] is False} == {*CATEGORIES}
 
 
 # ------------------------------------------------------------------------------- marketing's record
