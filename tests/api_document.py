@@ -29,9 +29,10 @@ from switchboard.accounts import (
     templates,
     uploads,
 )
-from switchboard.facts import bookings, trips
+from switchboard.automation import rules
 from switchboard.campaigns.audience import counts, lists
 from switchboard.campaigns.audience import members as list_members
+from switchboard.facts import bookings, trips
 from switchboard.inbox import (
     account_events,
     catalog,
@@ -49,8 +50,10 @@ from switchboard.inbox import (
     verifications,
 )
 from switchboard.intake import asked, letters
+from switchboard.kernel.page import Paged
 from switchboard.outbox.request import SendRequest
 from switchboard.store.account_events import AccountEvent
+from switchboard.store.automations import Rule, Run
 from switchboard.store.calls import Call
 from switchboard.store.catalog import Product
 from switchboard.store.consents import Consent
@@ -87,12 +90,12 @@ class Operation(NamedTuple):
 _CALL = "/v1/calls/{id}"
 _CONVERSATION = "/v1/conversations/{id}"
 _BOOKING, _TRIP = "/v1/bookings/{external_id}", "/v1/trips/{external_id}"
-_BOOKING, _TRIP = "/v1/bookings/{external_id}", "/v1/trips/{external_id}"
 _FLOW = "/v1/flows/{id}"
 _LIST = "/v1/lists/{id}"
 _NUMBER = "/v1/numbers/{id}"
 _PREFERENCES = "/v1/contacts/{id}/preferences"
 _WABA_CALLBACK = "/v1/accounts/{id}/callback"
+_RULE = "/v1/rules/{id}"
 _SUBSCRIPTION = "/v1/subscriptions/{id}"
 _TEMPLATE = "/v1/templates/{id}"
 
@@ -367,6 +370,27 @@ OPERATIONS: dict[str, Operation] = {
         "AccountEvent[]",
         account_events.AccountEventFilter,
     ),
+    "GET /v1/rules": Operation("List automation rules, the newest first", "Rule[]", Paged),
+    "POST /v1/rules": Operation(
+        "Make an automation rule: what it is due for is planned with it",
+        "Rule",
+        body=rules.NewRule,
+        status=201,
+    ),
+    f"GET {_RULE}": Operation("Show an automation rule", "Rule"),
+    f"PATCH {_RULE}": Operation(
+        "Change the members that are given; what it has run for it does not run for again",
+        "Rule",
+        body=rules.RuleChange,
+    ),
+    f"DELETE {_RULE}": Operation(
+        "Forget an automation rule and its runs, and show it as it was", "Rule"
+    ),
+    f"GET {_RULE}/runs": Operation(
+        "List what it started and let pass, with reasons, the newest first",
+        "Run[]",
+        rules.RunFilter,
+    ),
     "GET /v1/subscriptions": Operation(
         f"List subscriptions: all of them, {subscriptions.MOST} at most", "Subscription[]"
     ),
@@ -503,6 +527,7 @@ _NAMING = {
     "POST /v1/flows/sync",
     *(f"{method} /v1/flows/public-key" for method in ("GET", "POST")),
     "POST /v1/media",
+    "POST /v1/rules",
     "POST /v1/templates",
     "POST /v1/templates/sync",
     "POST /v1/verifications",
@@ -734,6 +759,8 @@ def _schemas() -> Json:
         "Link": Link,
         "Checked": verifications.Checked,
         "Address": media.Address,
+        "Rule": Rule,
+        "Run": Run,
         "Subscription": Subscription,
         "Delivery": Delivery,
         "PutTest": subscriptions.PutTest,

@@ -84,6 +84,19 @@ select %(tenant)s, '1', n::text from generate_series(1, 4000) as n;
 insert into messaging.scheduled_jobs (tenant_id, job_type, status)
 select %(tenant)s, 'notify', case when n %% 3 = 0 then 'failed' else 'completed' end
 from generate_series(1, 6000) as n;
+insert into messaging.automation_rules (tenant_id, id, name, trigger_type, action_type, created_at)
+select %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, n::text, 'event', 'send_whatsapp',
+    now() - n * interval '1 minute' from generate_series(1, 1000) as n;
+insert into messaging.automation_runs (tenant_id, rule_id, subject_id, occurrence, due_at,
+    started_at)
+select %(tenant)s, lpad(to_hex(1 + n %% 10), 32, '0')::uuid, %(tenant)s, n::text, now(),
+    now() - n * interval '1 minute' from generate_series(1, 6000) as n;
+insert into messaging.contact_lists (tenant_id, id, name, created_at)
+select %(tenant)s, lpad(to_hex(n), 32, '0')::uuid, n::text, now() - n * interval '1 minute'
+from generate_series(1, 4000) as n;
+insert into messaging.contact_list_members (tenant_id, list_id, contact_id)
+select %(tenant)s, lpad(to_hex(1 + n %% 40), 32, '0')::uuid, lpad(to_hex(n), 32, '0')::uuid
+from generate_series(1, 4000) as n;
 insert into messaging.catalog_products (tenant_id, catalog_id, product_retailer_id, source)
 select %(tenant)s, '9', n::text, 'route' from generate_series(1, 4000) as n;
 """
@@ -377,6 +390,37 @@ PLANS = [
         ["media_pkey", r"whatsapp_messages_\d+_\d+_pkey"],
     ),
     (
+        "automations",
+        "find_rules",
+        {"tenant": TENANT, "before_at": "infinity", "before_id": LAST_ID, "limit": 51},
+        [r"Index Scan Backward using automation_rules_recent", r"Index Cond: .*ROW\("],
+    ),
+    (
+        "automations",
+        "find_runs",
+        {
+            "tenant": TENANT,
+            "rule_id": TENANT,
+            "states": ["started", "done", "skipped", "failed"],
+            "before_at": "infinity",
+            "before_id": LAST_ID,
+            "limit": 51,
+        },
+        [r"Index Scan Backward using automation_runs_rule", r"Index Cond: .*ROW\("],
+    ),
+    (
+        "contact_lists",
+        "list_lists",
+        {"tenant_id": TENANT, "before": "infinity", "before_id": LAST_ID, "limit": 51},
+        [r"Index Scan Backward using contact_lists_recent", r"Index Cond: .*ROW\("],
+    ),
+    (
+        "contact_lists",
+        "list_members",
+        {"tenant_id": TENANT, "list_id": UUID(int=1), "after": CONTACT, "limit": 51},
+        [r"contact_list_members_pkey", r"Index Cond: .*list_id = .*contact_id > ", "contacts_pkey"],
+    ),
+    (
         "subscriptions",
         "find_subscriptions",
         {"tenant_id": TENANT, "wanted": TENANT},
@@ -412,7 +456,7 @@ def test_the_statement_walks_its_index(
     # Other tables of the seed are small or empty: there a scan is right.
     big = (
         "contacts|contact_identifiers|event_deliveries|media|message_changes|whatsapp_account_events"
-        "|scheduled_jobs|tracked_links|flow_sessions|whatsapp_flows|catalog_products|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
+        "|automation_rules|automation_runs|scheduled_jobs|contact_lists|contact_list_members|tracked_links|flow_sessions|whatsapp_flows|catalog_products|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
     )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)
     assert not [name for name in scanned if not is_empty(link, name)], plan

@@ -257,10 +257,10 @@ def _schedule(
 
 
 def _show(connection: Connection, tenant_id: UUID, rule_id: UUID) -> Rule:
-    found = store.find_rules(connection, tenant_id, rule_id)
-    if not found:
+    found = store.find_rule(connection, tenant_id, rule_id)
+    if found is None:
         raise _unknown()
-    return found[0]
+    return found
 
 
 def _unknown() -> NotFound:

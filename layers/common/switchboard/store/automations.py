@@ -14,6 +14,8 @@ from psycopg.rows import class_row
 from switchboard.kernel.db import Connection, queries
 
 _SQL = queries(__package__ or "", "automations")
+#: No id comes after it.
+_LAST = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,26 +218,25 @@ def delete_rule(connection: Connection, tenant_id: UUID, rule_id: UUID) -> None:
     connection.execute(_SQL["delete_rule"], {"tenant": tenant_id, "id": rule_id})
 
 
+def find_rule(connection: Connection, tenant_id: UUID, rule_id: UUID) -> Rule | None:
+    """Return a rule."""
+    with connection.cursor(row_factory=class_row(Rule)) as cursor:
+        return cursor.execute(_SQL["find_rule"], {"tenant": tenant_id, "id": rule_id}).fetchone()
+
+
 def find_rules(
     connection: Connection,
     tenant_id: UUID,
-    rule_id: UUID | None = None,
     *,
-    before: tuple[datetime, UUID] | None = None,
-    limit: int = 1,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[Rule]:
-    """Return one rule, or those made before that place, the newest first."""
-    at, key = before or (None, None)
+    """Return those made before that place, the newest first."""
+    at, key = before or ("infinity", _LAST)
     with connection.cursor(row_factory=class_row(Rule)) as cursor:
         return cursor.execute(
             _SQL["find_rules"],
-            {
-                "tenant": tenant_id,
-                "id": rule_id,
-                "before_at": at,
-                "before_id": key,
-                "limit": limit,
-            },
+            {"tenant": tenant_id, "before_at": at, "before_id": key, "limit": limit},
         ).fetchall()
 
 
@@ -249,7 +250,7 @@ def find_runs(
     limit: int,
 ) -> list[Run]:
     """Return a rule's runs, the newest first."""
-    at, key = before or (None, None)
+    at, key = before or ("infinity", _LAST)
     with connection.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
             _SQL["find_runs"],

@@ -57,16 +57,23 @@ where tenant_id = %(tenant)s and id = %(id)s
 -- name: delete_rule
 delete from messaging.automation_rules where tenant_id = %(tenant)s and id = %(id)s
 
--- name: find_rules
--- One by its id, or a page of all, the newest first.
+-- name: find_rule
 select r.id, r.name, r.description, r.contact_id, r.trigger_type, r.trigger_config, r.conditions,
     r.action_type, r.action_config, r.is_active, extract(epoch from r.cool_down)::integer as cool_down_s,
     r.cap_per_contact, extract(epoch from r.grace)::integer as grace_s, r.last_triggered_at, r.metadata,
     r.created_at, r.updated_at
 from messaging.automation_rules as r
-where r.tenant_id = %(tenant)s and (%(id)s::uuid is null or r.id = %(id)s)
-    and (%(before_at)s::timestamptz is null
-        or (r.created_at, r.id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
+where r.tenant_id = %(tenant)s and r.id = %(id)s
+
+-- name: find_rules
+-- A page, the newest first: from a place in the index, also where none is given.
+select r.id, r.name, r.description, r.contact_id, r.trigger_type, r.trigger_config, r.conditions,
+    r.action_type, r.action_config, r.is_active, extract(epoch from r.cool_down)::integer as cool_down_s,
+    r.cap_per_contact, extract(epoch from r.grace)::integer as grace_s, r.last_triggered_at, r.metadata,
+    r.created_at, r.updated_at
+from messaging.automation_rules as r
+where r.tenant_id = %(tenant)s
+    and (r.created_at, r.id) < (%(before_at)s::timestamptz, %(before_id)s::uuid)
 order by r.created_at desc, r.id desc
 limit %(limit)s
 
@@ -75,8 +82,7 @@ select u.id, u.rule_id, u.subject_id, u.occurrence, u.contact_id, u.due_at, u.st
     u.reason, u.result, u.message_id, u.started_at, u.finished_at
 from messaging.automation_runs as u
 where u.tenant_id = %(tenant)s and u.rule_id = %(rule_id)s and u.status = any (%(states)s::text[])
-    and (%(before_at)s::timestamptz is null
-        or (u.started_at, u.id) < (%(before_at)s::timestamptz, %(before_id)s::uuid))
+    and (u.started_at, u.id) < (%(before_at)s::timestamptz, %(before_id)s::uuid)
 order by u.started_at desc, u.id desc
 limit %(limit)s
 
