@@ -74,13 +74,13 @@ class CountingMeta(httpx.BaseTransport):
         self.taken: dict[str, list[float]] = defaultdict(list)
         self._per_second = per_second
         self._limits = Limits()
-        self._alone = Lock()
+        self._counting = Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one POST of a message."""
         body = json.loads(request.read())
         number = request.url.path.split("/")[-2]
-        with self._alone:
+        with self._counting:
             now = self.clock.monotonic()
             self.taken[number].append(now)
             if not self._limits.take_throughput(number, per_second=self._per_second, now=now):

@@ -12,7 +12,15 @@ from switchboard.outbox.commit import commit
 from switchboard.outbox.facts import of_attempt
 from switchboard.outbox.ready import Ready, lasts_s
 from switchboard.outbox.road import Road
-from switchboard.outbox.timing import CLAIM, LEASE_S, MARGIN_S, REQUEST_S, SOON_S, SWEEP
+from switchboard.outbox.timing import (
+    CLAIM,
+    LEASE_S,
+    MARGIN_S,
+    REQUEST_S,
+    SOON_S,
+    SWEEP,
+    UNDECIDED_S,
+)
 from switchboard.outbox.wire import EXTRAS
 from switchboard.policy import (
     Allowed,
@@ -91,7 +99,12 @@ def _claim(tools: Tools, token: UUID) -> list[Ready]:
         read = partial(
             store.load, tenant_id=tenant_id, token=token, messages=claimed[tenant_id], now=now
         )
-        attempts += [_decided(tools, tenant_id, row) for row in commit(tools, read, again=True)]
+        for row in commit(tools, read, again=True):
+            try:
+                attempts.append(_decided(tools, tenant_id, row))
+            except Exception as error:  # noqa: BLE001 - one message's fault is that message's only
+                log.error("outbox.undecided", error=error, message_id=row.message_id)
+                attempts.append(_put_off(tenant_id, row))
     return attempts
 
 
@@ -117,6 +130,22 @@ def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
     facts = of_attempt(row, kind, allow_list=tools.settings.recipient_allow_list)
     verdict = decide(facts, kind)
     entry = document(verdict, at=row.at, attempt=row.attempt, kind=kind)
+    ready = _ready(tenant_id, row)
+    ready.decision = [entry]
+    ready.intent = {**_intent(verdict), "decision": [entry]}
+    ready.outside = kind is not Kind.REPLY and not facts.window_open
+    ready.template_id = stored.get("id")
+    return ready
+
+
+def _put_off(tenant_id: UUID, row: Loaded) -> Ready:
+    """Return an attempt that cannot be decided as one for later: a release may mend it."""
+    ready = _ready(tenant_id, row)
+    ready.intent = {"verdict": "deferred", "delay": UNDECIDED_S}
+    return ready
+
+
+def _ready(tenant_id: UUID, row: Loaded) -> Ready:
     return Ready(
         tenant_id=tenant_id,
         message_id=row.message_id,
@@ -133,13 +162,10 @@ def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
         context=row.context,
         extras=row.metadata.get(EXTRAS),
         tries=row.tries,
-        decision=[entry],
-        intent={**_intent(verdict), "decision": [entry]},
+        priority=row.priority,
         lasts_s=lasts_s(
             row.at, row.kind, expires_at=row.expires_at, window_expires_at=row.window_expires_at
         ),
-        outside=kind is not Kind.REPLY and not facts.window_open,
-        template_id=stored.get("id"),
     )
 
 

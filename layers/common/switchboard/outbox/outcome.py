@@ -100,7 +100,7 @@ def backoff(tries: int) -> float:
     """Return the seconds until the next try: the first at once, then full jitter."""
     if tries == 0:
         return 0.0
-    return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**tries))
+    return random.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(tries, 20)))
 
 
 def _refused(ready: Ready, outcome: Rejected | Throttled) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _hold_delay(ready: Ready, outcome: Rejected | Throttled) -> float:
 def _retry_delay(ready: Ready, outcome: Rejected | Throttled, rule: Rule | None) -> float:
     # Cloud API: after 131056 wait 4^X seconds, X from 0; the others say how long, or nothing.
     if isinstance(outcome, Throttled) and outcome.scope is Scope.PAIR:
-        return min(BACKOFF_CAP_S, 4.0**ready.tries) + random.uniform(0, 0.5)
+        return min(BACKOFF_CAP_S, 4.0 ** min(ready.tries, TRIES)) + random.uniform(0, 0.5)
     wait = outcome.retry_after_s if isinstance(outcome, Throttled) else rule and rule.wait_s
     return (wait or 1.0) + _jitter(ready.tries)
 

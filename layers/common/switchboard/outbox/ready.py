@@ -24,7 +24,8 @@ class Ready:
     messaging.advance_sends); None where the reservation was the intent already. `lasts_s` are the
     seconds, from when it was decided, after which it is worth nothing: its own end, or that of the
     window it answers in; None where it has none. `outside`: it is sent outside the person's window,
-    and counts against the portfolio's people. `template_id` is the stored template's.
+    and counts against the portfolio's people. `template_id` is the stored template's. `priority`:
+    10 replies, 20 automations, 30 bulk.
     """
 
     tenant_id: UUID
@@ -48,6 +49,7 @@ class Ready:
     lasts_s: float | None = None
     outside: bool = False
     template_id: str | None = None
+    priority: int = 10
 
     @property
     def callback_data(self) -> str:

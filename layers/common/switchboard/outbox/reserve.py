@@ -258,9 +258,10 @@ class _Reserver:
             ),
             outside=kind is not Kind.REPLY and not facts.window_open,
             template_id=stored.get("id"),
+            priority=item.priority(kind),
         )
         answer = _known_answer(ready, verdict)
-        row = _row(item, asked, ready, verdict, kind)
+        row = _row(item, asked, ready, verdict)
         # A code is nobody's to read in a list.
         row["preview"] = item.preview if kind is Kind.AUTHENTICATION else _preview(item, stored)
         if kind is Kind.MARKETING and facts.person is not None and facts.person.cap is not None:
@@ -349,9 +350,7 @@ def _known_answer(ready: Ready, verdict: Verdict) -> Answer | None:
             return None
 
 
-def _row(
-    item: Outgoing, asked: Asked, ready: Ready, verdict: Verdict, kind: Kind
-) -> dict[str, Any]:
+def _row(item: Outgoing, asked: Asked, ready: Ready, verdict: Verdict) -> dict[str, Any]:
     """Return one member of p_items of messaging.reserve_sends (messaging.outgoing)."""
     row: dict[str, Any] = {
         "n": asked.n,
@@ -362,7 +361,7 @@ def _row(
         "content": ready.content,
         "origin": item.origin,
         "kind": ready.kind,
-        "priority": item.priority(kind),
+        "priority": ready.priority,
         "recipient": ready.recipient,
         "recipient_kind": ready.recipient_kind,
         "decision": ready.decision,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,9 @@ from switchboard.outbox.transmit import Flights
 from switchboard.store import outbox as store
 from switchboard.store.outbox import Step
 from switchboard.tools import Tools
+
+#: An attempt, and what a commit writes of it (a member of p_settle of messaging.advance_sends).
+Settled = tuple[Ready, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,10 @@ class Road:
         self.token = token
         self.until = until
         self._flights = Flights(tools)
+        #: Numbers that Meta held up a moment ago, and the stopwatch's reading until when.
         self._resting: dict[UUID, float] = {}
+        #: What Meta has answered and no commit has written down yet.
+        self._unwritten: list[Settled] = []
         self.results: dict[UUID, Result] = {}
 
     def run(
@@ -91,14 +98,11 @@ class Road:
             return ()
         try:
             return more()
-        except Unavailable:
-            # What is on the wire comes first; its own commit will say what the database does.
-            log.warning("outbox.claim_lost")
+        except Exception as error:  # noqa: BLE001 - what is on the wire comes first
+            log.warning("outbox.claim_lost", error=error)
             return ()
 
-    def _advance(
-        self, settled: Sequence[tuple[Ready, dict[str, Any]]], queue: deque[Ready], room: int
-    ) -> list[Ready]:
+    def _advance(self, settled: Sequence[Settled], queue: deque[Ready], room: int) -> list[Ready]:
         """Settle, mark at most `room` more as intent, and return what of them may be sent now."""
         while True:
             following: list[Ready] = []
@@ -106,6 +110,7 @@ class Road:
             if self._tools.clock.monotonic() < self.until:
                 while queue and len(following) < room:
                     following.append(self._hold(queue.popleft()))
+                self._flights.prepare(following)
             else:
                 release = list(queue)
                 queue.clear()
@@ -120,24 +125,29 @@ class Road:
             settled = []
 
     def _hold(self, ready: Ready) -> Ready:
-        """Put off an attempt of a number that Meta held up a moment ago."""
-        delay = self._resting.get(ready.account_id)
-        if delay is not None:
-            ready.intent = {"verdict": "deferred", "delay": delay}
+        """Put off an attempt of a number that Meta held up a moment ago; it keeps its lane."""
+        delay = self._resting.get(ready.account_id, 0.0) - self._tools.clock.monotonic()
+        if delay > 0:
+            ready.intent = {"verdict": "held", "code": "throughput", "delay": delay}
         return ready
 
-    def _rest(self, settled: Sequence[tuple[Ready, dict[str, Any]]]) -> None:
+    def _rest(self, settled: Sequence[Settled]) -> None:
         for ready, row in settled:
             if "rest" in row:
-                self._resting[ready.account_id] = row["rest"]
+                self._resting[ready.account_id] = self._tools.clock.monotonic() + row["rest"]
 
     def _commit(
         self,
-        settled: Sequence[tuple[Ready, dict[str, Any]]],
+        settled: Sequence[Settled],
         following: Sequence[Ready],
         release: Sequence[Ready],
     ) -> list[Ready] | None:
-        """Return those of `following` that are under intent now; None when the database is away."""
+        """Return those of `following` that are under intent now; None when the database is away.
+
+        What Meta has answered is kept then for the commits that follow, as long as there are any.
+        """
+        settled = [*self._unwritten, *settled]
+        self._unwritten = []
         tenants: defaultdict[UUID, _Share] = defaultdict(_Share)
         for ready, row in settled:
             tenants[ready.tenant_id].settle.append(row)
@@ -157,7 +167,10 @@ class Road:
         try:
             steps = commit(self._tools, lambda conn: self._store(conn, tenants), again=True)
         except Unavailable:
-            if not (settled or self._flights):
+            if self._flights:
+                self._unwritten = settled
+                return None
+            if not settled:
                 raise
             # Meta has answered and nobody can write it down: the sweep will call it unconfirmed.
             log.error("outbox.unsettled", count=len(settled))
@@ -192,7 +205,7 @@ class Road:
             now=self._tools.clock.now,
         )
 
-    def _note(self, settled: Sequence[tuple[Ready, dict[str, Any]]], steps: Sequence[Step]) -> None:
+    def _note(self, settled: Sequence[Settled], steps: Sequence[Step]) -> None:
         errors = {ready.message_id: error_of(row) for ready, row in settled}
         for step in steps:
             if step.step == "intended":
@@ -208,9 +221,12 @@ class Road:
 
 
 def _in_turn(attempts: Iterable[Ready]) -> deque[Ready]:
-    """Return `attempts` with tenants taking turns: who has few waits for few."""
+    """Return `attempts` with tenants taking turns, each with its replies before its bulk.
+
+    Who has few waits for few.
+    """
     queues: dict[UUID, deque[Ready]] = {}
-    for ready in attempts:
+    for ready in sorted(attempts, key=attrgetter("priority")):
         queues.setdefault(ready.tenant_id, deque()).append(ready)
     turns: deque[Ready] = deque()
     while queues:

@@ -37,3 +37,5 @@ BACKOFF_BASE_S, BACKOFF_CAP_S = 2.0, 900.0
 #: Seconds after which a message that waits with a paused number or account looks again at most:
 #: while the pause lasts nothing is claimed, and when it is lifted nothing waits long.
 HOLD_CAP_S = 60.0
+#: Seconds after which an attempt that could not be decided (a fault of ours) is looked at again.
+UNDECIDED_S = 900.0

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from queue import Empty, SimpleQueue
+from uuid import UUID
 
 from switchboard.kernel.errors import ConfigurationError
 from switchboard.kernel.log import log
@@ -28,22 +29,34 @@ class Flights:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
+        self._tokens: dict[tuple[UUID, bytes | None], str | NotSent] = {}
         self._landed: SimpleQueue[Landed] = SimpleQueue()
         self._out = 0
 
     def __len__(self) -> int:
         return self._out
 
+    def prepare(self, attempts: Sequence[Ready]) -> list[str | NotSent]:
+        """Return their tokens, each opened once whether it can be or not.
+
+        To be asked for before the intent: KMS may take its time, and a lease begins with the
+        intent.
+        """
+        for ready in attempts:
+            key = (ready.tenant_id, ready.access_token)
+            if key not in self._tokens:
+                self._tokens[key] = _token(self._tools, ready)
+        return [self._tokens[ready.tenant_id, ready.access_token] for ready in attempts]
+
     def launch(self, attempts: Sequence[Ready], *, here: bool = False) -> None:
         """Put `attempts` on the wire, one thread each; `here`: a single one without a thread."""
-        # Made and opened here, one after another: threads must not make the client twice, and KMS
-        # is asked once per number.
-        tokens = [_token(self._tools, ready) for ready in attempts]
+        tokens = self.prepare(attempts)
         self._out += len(attempts)
         if here and len(attempts) == 1:
             # A thread would cost more than it saves.
             self._fly(attempts[0], tokens[0])
             return
+        # Made here: threads must not make the client twice.
         assert self._tools.graph is not None
         for ready, token in zip(attempts, tokens, strict=True):
             _pool().submit(self._fly, ready, token)
@@ -68,14 +81,23 @@ class Flights:
         return landed
 
     def _fly(self, ready: Ready, token: str | NotSent) -> None:
-        self._landed.put((ready, transmit(self._tools, ready, token)))
+        outcome: Outcome = Unconfirmed("the thread ended")
+        try:
+            outcome = transmit(self._tools, ready, token)
+        finally:
+            # Whatever ended it: who waits for it must not wait for ever.
+            self._landed.put((ready, outcome))
 
 
 def transmit(tools: Tools, ready: Ready, token: str | NotSent) -> Outcome:
     """Send one attempt; whatever happens is an outcome."""
     if isinstance(token, NotSent):
         return token
-    document = body(ready)
+    try:
+        document = body(ready)
+    except Exception as error:  # noqa: BLE001 - one message's fault is that message's only
+        log.error("outbox.no_body", error=error, message_id=ready.message_id)
+        return NotSent(type(error).__name__)
     try:
         return tools.graph.send(ready.phone_number_id, token, document)
     except Exception as error:  # noqa: BLE001 - a byte may have left: never tried again blindly

@@ -113,6 +113,8 @@ class Loaded:
     person: dict[str, Any] | None
     notification_category: str | None
     urgent: bool
+    #: 10 replies, 20 automations, 30 bulk.
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)

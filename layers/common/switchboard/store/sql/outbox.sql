@@ -37,7 +37,7 @@ select message_id, attempt, account_id, contact_id, kind, recipient, recipient_k
     expires_at, message_type, content, context, metadata, phone_number_id, tenant_active,
     tenant_stopped, number_active, number_status, number_stopped, access_token, is_blocked,
     window_expires_at, at, paused_until, paused_reason, last_inbound_at, opted_out_at,
-    confirms_consent, template, person, notification_category, urgent
+    confirms_consent, template, person, notification_category, urgent, priority
 from messaging.load_attempts(%(tenant)s, %(token)s, %(messages)s, %(now)s)
 
 -- name: advance
