@@ -385,6 +385,60 @@ def test_writers_of_the_same_thousand_end_alike_and_none_fails(world: World, pla
     }
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+@pytest.mark.parametrize("kind", ["trips", "bookings"])
+def test_rows_are_locked_in_the_order_of_their_ids(
+    world: World, place: Place, *, kind: str, known: bool
+) -> None:
+    """Who waits for one in the middle holds those before it, and none after it."""
+    one, other = world.tools(Clock(now=NOON)), world.tools(Clock(now=NOON))
+    put = write if kind == "trips" else book
+    facts = [trip(f"X-{n}", as_of=at(1)) for n in (9, 5, 7, 1, 3)]
+    person = place.person(PHONE)
+    if known:
+        put(one, place, *facts)
+    pids = [tools.db.connection().info.backend_pid for tools in (one, other)]
+
+    def is_held(name: str) -> bool:
+        statement = (
+            f"select from messaging.{kind} where tenant_id = %s and external_id = %s for update"
+            if known
+            else f"insert into messaging.{kind} (tenant_id, external_id, contact_id, status, as_of)"
+            " select c.tenant_id, i.name, c.id, 'completed', now() from messaging.contacts as c,"
+            " (values (%s::uuid, %s)) as i(tenant, name)"
+            " where c.tenant_id = i.tenant and c.id = %s"
+        )
+        parameters = [place.tenant_id, name, *([] if known else [person.contact_id])]
+        with psycopg.connect(world.database.superuser_url) as link:
+            link.execute("set local lock_timeout = '200ms'")
+            try:
+                link.execute(statement.encode(), parameters)
+            except psycopg.errors.LockNotAvailable:
+                return True
+            finally:
+                link.rollback()
+        return False
+
+    with ThreadPoolExecutor(1) as threads:
+        with one.db.transaction(place.tenant_id) as link:
+            document = {**fact("X-5", person.contact_id, 2), "trip": None}
+            (store.put_trips if kind == "trips" else store.put_bookings)(
+                link, place.tenant_id, [document | {"status": "completed"}], now=NOON
+            )
+            waiting = threads.submit(put, other, place, *({**one, "title": "x"} for one in facts))
+            poll(
+                lambda: (
+                    place.everything.execute(
+                        "select %s = any (pg_blocking_pids(%s))", pids
+                    ).fetchone()
+                    == (True,)
+                )
+            )
+            held = [name for name in ("X-1", "X-3", "X-7", "X-9") if is_held(name)]
+        waiting.result(10)
+    assert held == ["X-1", "X-3"]
+
+
 # --- tenants, contacts, trips ---
 
 
