@@ -102,7 +102,7 @@ def put_members(
 ) -> tuple[int, int]:
     """Put contacts on a list with what is given for them; hold contacts and the list first.
 
-    Returns how many are new there, and how many were and have the new values.
+    Returns how many are new there, and how many were there with other values.
     """
     row = connection.execute(
         _SQL["put_members"],

@@ -1,7 +1,7 @@
 """People put on a list: from JSON or a CSV file, in slices, with a report of what was left out.
 
 Each slice is a transaction of its own. An import that was cut off, or run again, adds nobody twice:
-who is on the list already only gets the values of the file.
+who is on the list already only gets the values of the file, where they differ.
 """
 
 from __future__ import annotations
@@ -41,13 +41,15 @@ MOST_ERRORS = 1_000
 class Imported:
     """What became of the lines; of JSON, the places in its list from 1.
 
-    `added` are new on the list, `updated` were on it, `duplicates` name somebody whom an earlier
-    line names, `wrong` are in `errors` (the first 1,000 of them). `contacts_made`: nobody had their
-    phone. `stopped_before_line`: the time was over; send the file again to go on.
+    `added` are new on the list, `updated` were on it with other values, `unchanged` with the same;
+    `duplicates` name somebody whom an earlier line names, `wrong` are in `errors` (the first 1,000
+    of them). `contacts_made`: nobody had their phone. `stopped_before_line`: the time was over;
+    send the file again to go on.
     """
 
     added: int = 0
     updated: int = 0
+    unchanged: int = 0
     duplicates: int = 0
     contacts_made: int = 0
     wrong: int = 0
@@ -132,6 +134,7 @@ def _put(
         errors += done.errors
         report.added += done.added
         report.updated += done.updated
+        report.unchanged += len(done.people) - done.added - done.updated
         report.duplicates += done.duplicates
         report.contacts_made += done.made
     report.wrong = len(errors)

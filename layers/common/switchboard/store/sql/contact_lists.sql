@@ -32,16 +32,22 @@ delete from messaging.contact_lists where tenant_id = %(tenant_id)s and id = %(i
 returning id
 
 -- name: put_members
--- Sorted, as all that write several rows. Who is on the list already gets the new values.
+-- Sorted, as all that write several rows. Who is on the list with other values gets the new ones;
+-- where nothing differs nothing is written, so that a file that is sent again soon is where it was.
 with wanted as (
     select w.contact_id, w.given
     from unnest(%(contact_ids)s::uuid[], %(given)s::jsonb[]) as w(contact_id, given)
+), different as (
+    select w.contact_id, w.given from wanted as w
+    left join messaging.contact_list_members as o on o.tenant_id = %(tenant_id)s
+        and o.list_id = %(list_id)s and o.contact_id = w.contact_id
+    where o.contact_id is null or o.given <> w.given
 ), put as (
     insert into messaging.contact_list_members as m (tenant_id, list_id, contact_id, given, created_at)
-    select %(tenant_id)s, %(list_id)s, w.contact_id, w.given, t.now
-    from wanted as w
+    select %(tenant_id)s, %(list_id)s, d.contact_id, d.given, t.now
+    from different as d
     cross join (select coalesce(%(now)s::timestamptz, clock_timestamp()) as now) as t
-    order by w.contact_id
+    order by d.contact_id
     on conflict (tenant_id, list_id, contact_id) do update set given = excluded.given
     returning xmax = 0 as is_new
 )
@@ -54,8 +60,11 @@ where tenant_id = %(tenant_id)s and list_id = %(list_id)s
 returning contact_id
 
 -- name: list_members
-select m.contact_id, c.phone_number, m.given, m.created_at
+-- The contact is looked up for each row of the page, and for no other.
+select m.contact_id,
+    (select c.phone_number from messaging.contacts as c
+        where c.tenant_id = m.tenant_id and c.id = m.contact_id) as phone_number,
+    m.given, m.created_at
 from messaging.contact_list_members as m
-join messaging.contacts as c on c.tenant_id = m.tenant_id and c.id = m.contact_id
 where m.tenant_id = %(tenant_id)s and m.list_id = %(list_id)s and m.contact_id > %(after)s::uuid
 order by m.contact_id limit %(limit)s
