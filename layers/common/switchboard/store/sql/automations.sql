@@ -120,9 +120,9 @@ limit 1
 -- By our id, whichever contact it stands for now, or by phone number in digits.
 select messaging.contact_now(c.tenant_id, c.id)
 from messaging.contacts as c
-where c.tenant_id = %(tenant)s and c.id = coalesce(%(id)s::uuid, (
+where c.tenant_id = %(tenant)s and c.id = case when %(id)s::uuid is not null then %(id)s::uuid else (
     select i.contact_id from messaging.contact_identifiers as i
-    where i.tenant_id = %(tenant)s and i.kind = 'phone' and i.value = %(phone)s))
+    where i.tenant_id = %(tenant)s and i.kind = 'phone' and i.value = %(phone)s) end
 
 -- name: start_event
 -- What an event starts is started at once, each with its job; who tells of it twice starts it once.
@@ -171,9 +171,13 @@ select u.id, u.rule_id, u.subject_id, u.occurrence, u.started_by, u.chain, r.is_
 from messaging.automation_runs as u
 join messaging.automation_rules as r on r.tenant_id = u.tenant_id and r.id = u.rule_id
 left join messaging.bookings as b on b.tenant_id = u.tenant_id and b.id = u.subject_id
-left join messaging.trips as t on t.tenant_id = u.tenant_id and t.id = coalesce(b.trip_id, u.subject_id)
-left join messaging.contacts as c on c.tenant_id = u.tenant_id and c.id = messaging.contact_now(u.tenant_id,
-    coalesce(u.contact_id, r.contact_id, b.contact_id, t.contact_id))
+left join messaging.trips as t on t.tenant_id = u.tenant_id
+    and t.id = case when b.trip_id is not null then b.trip_id else u.subject_id end
+-- A merge gives each of these rows the winner's id.
+left join messaging.contacts as c on c.tenant_id = u.tenant_id
+    and c.id = case when u.contact_id is not null then u.contact_id
+        when r.contact_id is not null then r.contact_id
+        when b.contact_id is not null then b.contact_id else t.contact_id end
 where u.tenant_id = %(tenant)s and u.id = %(id)s and u.status = 'started'
 for no key update of u
 
