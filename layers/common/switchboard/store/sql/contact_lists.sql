@@ -41,6 +41,8 @@ with wanted as (
     select w.contact_id, w.given from wanted as w
     left join messaging.contact_list_members as o on o.tenant_id = %(tenant_id)s
         and o.list_id = %(list_id)s and o.contact_id = w.contact_id
+        -- Of a long list these alone are read.
+        and o.contact_id = any (%(contact_ids)s::uuid[])
     where o.contact_id is null or o.given <> w.given
 ), put as (
     insert into messaging.contact_list_members as m (tenant_id, list_id, contact_id, given, created_at)
