@@ -497,6 +497,32 @@ def test_a_merge_gives_the_facts_to_the_winner_whose_id_then_answers(
     assert (told[0]["result"], told[0]["contact_id"]) == ("unchanged", str(root))
 
 
+def test_a_fact_waits_for_a_merge_and_is_the_winners(
+    tools: Tools, world: World, place: Place
+) -> None:
+    one, other = place.person(), place.person()
+    both = [one.contact_id, other.contact_id]
+    pid = tools.db.connection().info.backend_pid
+    with ThreadPoolExecutor(1) as threads:
+        with psycopg.connect(world.database.superuser_url) as merging:
+            (row,) = merging.execute(
+                "select messaging.merge_contacts(%s, %s, 'late_pairing')", (place.tenant_id, both)
+            ).fetchall()
+            (loser,) = set(both) - {row[0]}
+            item = {"external_id": "T-1", "contact_id": str(loser)}
+            waiting = threads.submit(write, tools, place, item)
+            poll(
+                lambda: (
+                    place.everything.execute(
+                        "select %s = any (pg_blocking_pids(%s))", (merging.info.backend_pid, pid)
+                    ).fetchone()
+                    == (True,)
+                )
+            )
+        assert waiting.result(10) == ["created"]
+    assert [trip["contact_id"] for trip in place.rows("trips")] == [row[0]]
+
+
 def test_an_unknown_phone_makes_a_contact_and_a_known_one_finds_it(
     tools: Tools, place: Place
 ) -> None:

@@ -200,6 +200,7 @@ def test_a_bad_item_of_a_thousand_costs_itself_alone(desk: Desk) -> None:
     assert column(refused, "field") == [field for _, field in BAD]
     others = results[500 + len(wrong) : 503 + len(wrong)]
     assert column(others, "status_code") == [400, 400, 422]
+    assert column(others[:2], "detail") == ["must be a JSON object"] * 2
     assert others[2]["field"] == "phone"
     assert len(desk.place.rows("trips")) == len(good)
     again = bulk(desk, "trips", *good[:3], {**good[4], "title": "x"}, {**good[5], "as_of": None})
