@@ -843,8 +843,9 @@ def _schemas() -> Json:
             }
         },
     }
-    for name, kind in (("Trip", trips), ("Booking", bookings)):
-        made[f"New{name}"] = _clean(_inlined(getattr(kind, f"New{name}")))
+    new_facts: dict[str, type[BaseModel]] = {"Trip": trips.NewTrip, "Booking": bookings.NewBooking}
+    for name, new_fact in new_facts.items():
+        made[f"New{name}"] = _clean(_inlined(new_fact))
         made[f"{name}s"]["properties"][f"{name.lower()}s"]["items"] = _ref(f"New{name}")
         made[f"{name}Written"] = {
             "type": "object",

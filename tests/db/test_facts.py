@@ -179,7 +179,7 @@ def test_a_booking_that_is_pending_again_has_been_so_since_then(tools: Tools, pl
             tools, place.tenant_id, "B-1", BookingState.model_validate(state)
         )
         moment = told.booking.pending_since
-        return moment and moment.isoformat()
+        return moment.isoformat() if moment else None
 
     assert since(10, "pending") == at(10)
     assert since(20, "pending") == at(10)  # sent again, with another title
