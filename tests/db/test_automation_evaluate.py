@@ -141,16 +141,21 @@ class TestOnce:
         assert len(at.place.rows("automation_runs")) == len(jobs(at)) == len(before) == 4
         assert len(at.due()) == 1  # the next minute
 
+    @pytest.mark.parametrize(
+        ("trips", "slice_of", "every"),
+        [(400, 3, 0.0), pytest.param(100_000, 500, 0.2, marks=pytest.mark.soak)],
+    )
     def test_evaluators_that_are_killed_at_random_lose_and_double_nothing(
-        self, at: Automations
+        self, at: Automations, trips: int, slice_of: int, every: float
     ) -> None:
         at.rule("trip_start", {"days_before": 1})
-        many(at, 400)
+        many(at, trips)
+        at.turn(seconds=10)
         stop = threading.Event()
 
         def kill() -> None:
             with psycopg.connect(at.database.superuser_url, autocommit=True) as link:
-                while not stop.is_set():
+                while not stop.wait(every):
                     link.execute(
                         "select pg_terminate_backend(pid) from (select pid from pg_stat_activity"
                         " where usename = 'app' and state = 'active' and datname = %s"
@@ -161,13 +166,14 @@ class TestOnce:
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            all_at_once(at, slice_of=3)
+            for _ in range(10):
+                all_at_once(at, slice_of=slice_of, skew=5.0)
         finally:
             stop.set()
             killer.join()
-        all_at_once(at)
+        all_at_once(at, slice_of=slice_of)
         runs = at.place.rows("automation_runs")
-        assert len(runs) == len(jobs(at)) == 400
+        assert len(runs) == len(jobs(at)) == trips
         assert {job["args"]["run_id"] for job in jobs(at)} == {str(run["id"]) for run in runs}
 
     def test_what_a_fact_takes_back_meanwhile_is_waited_for_by_nobody(
@@ -186,6 +192,7 @@ class TestOnce:
     def test_a_rule_and_a_trip_written_at_once_meet(self, at: Automations) -> None:
         """Whoever comes second sees the other: neither commits before it has planned."""
         person = at.person()
+        at.rule("event", {"event": "x"})  # all is imported and connected before the clock counts
         with psycopg.connect(at.database.app_url) as link:
             at.enter(link)
             link.execute(
@@ -195,7 +202,7 @@ class TestOnce:
             )
             writer = threading.Thread(target=at.rule, args=("trip_start", {"days_before": 1}))
             writer.start()
-            writer.join(0.3)
+            writer.join(1.0)
             assert writer.is_alive()
         writer.join()
         assert len(at.due()) == 1
