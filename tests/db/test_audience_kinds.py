@@ -116,9 +116,10 @@ def test_a_list_given_by_phones_and_ids_is_each_known_person_once(place: Place, 
     ben, root = add(place), add(place)
     old = add(place, merged=root)
     out = [add(place, deleted=True), add(place, blocked=True)]
+    add(place, merged=root, phone="4915550000008")
     wanted = {
         "type": "custom_list",
-        "phones": ["+5215550001234", "4915550000009"],
+        "phones": ["+5215550001234", "4915550000009", "4915550000008"],
         "contact_ids": [str(one) for one in (ana, ben, old, *out, uuid4())],
     }
     assert contacts(place, wanted, link) == {ana, ben, root}
@@ -126,13 +127,17 @@ def test_a_list_given_by_phones_and_ids_is_each_known_person_once(place: Place, 
 
 def test_a_stored_list_brings_what_it_gives_for_each(place: Place, link: Link) -> None:
     ana, ben = add(place), add(place)
-    out = add(place, blocked=True)
+    out = [add(place, blocked=True), add(place, deleted=True), add(place, merged=ana)]
     list_id = uuid4()
     contact_lists.insert(
         link, tenant_id=place.tenant_id, list_id=list_id, name="L", description=None, now=None
     )
-    given: dict[UUID, dict[str, str]] = {ana: {"code": "A1"}, ben: {}, out: {"code": "X"}}
-    assert contact_lists.put_members(link, place.tenant_id, list_id, given, now=None) == (3, 0)
+    given: dict[UUID, dict[str, str]] = {
+        ana: {"code": "A1"},
+        ben: {},
+        **{one: {"code": "X"} for one in out},
+    }
+    assert contact_lists.put_members(link, place.tenant_id, list_id, given, now=None) == (5, 0)
     people = people_of(place, {"type": "custom_list", "list_id": str(list_id)})
     rows = link.execute(
         people.text, {**people.parameters, "tenant_id": place.tenant_id, "now": None}
