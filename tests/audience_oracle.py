@@ -133,8 +133,10 @@ def _attribute(found: Any, op: str, value: Any, now: datetime) -> bool:
             return is_number and found > value
         case "less":
             return is_number and found < value
-    if not isinstance(found, str):
-        return False
+    return isinstance(found, str) and _attribute_time(found, op, value, now)
+
+
+def _attribute_time(found: str, op: str, value: Any, now: datetime) -> bool:
     shape = r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00))?"
     if not re.fullmatch(shape, found, re.ASCII):
         return False

@@ -14,7 +14,7 @@ import pytest
 
 from switchboard.jobs._kind import Context, Effects, JobKind, NewJob, NoArgs
 from switchboard.kernel.clock import Clock
-from switchboard.kernel.errors import GiveUp, Snooze
+from switchboard.kernel.errors import GiveUp, MetaAway, Snooze
 from switchboard.store import jobs as store
 from switchboard.worker import Summary
 from tests.databases import ClonedDatabase
@@ -299,6 +299,19 @@ class TestTime:
         summary = bench.drain(work(lambda context, _: note(context)), seconds=20.0)
         assert summary.stopped == "time"
         assert bench.tools.nudges == 1
+
+    def test_a_meta_that_is_away_costs_one_job_its_attempt(self, bench: Bench) -> None:
+        first, second = bench.jobs.put(bench.jobs.tenant(), count=2)
+
+        def run(context: Context, _: AnyArgs) -> Effects:
+            if context.job_id == first:
+                raise MetaAway("Meta gave no answer")
+            return Effects()
+
+        summary = bench.drain(work(run))
+        assert (summary.completed, summary.retried, summary.stopped) == (1, 1, "idle")
+        assert bench.jobs.row(first)["error_message"] == "MetaAway"
+        assert bench.jobs.row(second)["status"] == "completed"
 
     def test_a_database_that_is_away_ends_it_without_an_error(self, bench: Bench) -> None:
         bench.tools = WorkerTools("postgresql://app@127.0.0.1:1/nowhere")

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from switchboard import outbox
 from switchboard.jobs._kind import JOB_KINDS, Context, Effects, JobKind
-from switchboard.kernel.errors import GiveUp, Snooze, SwitchboardError, Unavailable
+from switchboard.kernel.errors import GiveUp, MetaAway, Snooze, SwitchboardError, Unavailable
 from switchboard.kernel.log import log
 from switchboard.outbox.timing import MARGIN_S as SENDS_MARGIN_S
 from switchboard.outbox.timing import REQUEST_S
@@ -217,7 +217,7 @@ class _Worker:
     def _wait_for_sends(self) -> bool:
         """Wait for what may go out in a moment, but not so long that jobs notice.
 
-        Whether there is time for it or not: who has none left hands over, and the next one sends it.
+        Whether there is time for it or not: who has none left hands over to the next one.
         """
         wait = self._sends.next_in(self._tools)
         if wait is None:
@@ -289,6 +289,8 @@ class _Worker:
         except _Fenced:
             self.summary.lost += 1
             log.warning("job.fenced", job_id=job.id, job_type=job.job_type)
+        except MetaAway as error:
+            return _ended_by(error, job, kind)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one job's failure is that job's only

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from switchboard.kernel.errors import (
+    MetaAway,
     NotFound,
     ProblemError,
     RefusedByMeta,
-    Unavailable,
     Unprocessable,
 )
 from switchboard.store import numbers as store
@@ -104,13 +104,13 @@ def document_of(told: Told) -> dict[str, Any]:
             )
         case Throttled():
             wait = max(1, round(told.retry_after_s or 1))
-            raise Unavailable(
+            raise MetaAway(
                 f"Meta is busy: {told.title}",
                 headers={"retry-after": str(wait)},
                 extra={"error": {"code": told.code, "title": told.title}},
             )
         case NotSent():
-            raise Unavailable(f"Meta was not reached: {told.reason}")
+            raise MetaAway(f"Meta was not reached: {told.reason}")
         case Unconfirmed():
             raise NotAnswered(
                 f"Meta gave no clear answer, it may have been done: {told.reason}",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from switchboard.accounts.numbers import sync_by_id
 from switchboard.jobs._kind import Args, Context, Effects, JobKind
-from switchboard.kernel.errors import Snooze, Unavailable
+from switchboard.kernel.errors import MetaAway, Snooze
 from switchboard.kernel.log import log
 from switchboard.whatsapp.client import Rejected, Throttled
 
@@ -32,7 +32,7 @@ def run(context: Context, args: SyncNumber) -> Effects:
     if isinstance(asked.refused, Rejected):
         log.warning("number.not_synced", account_id=args.account_id, code=asked.refused.code)
         return Effects(result={"status": "refused", "code": asked.refused.code})
-    raise Unavailable("Meta gave no answer")
+    raise MetaAway("Meta gave no answer")
 
 
 def _later(asked_at: datetime, wait_s: float | None) -> datetime:

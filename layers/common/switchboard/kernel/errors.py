@@ -146,6 +146,10 @@ class Unavailable(ProblemError):
         super().__init__(detail, field=field, extra=extra, headers=headers)
 
 
+class MetaAway(Unavailable):
+    """Meta gave no answer or has no time; the database is well."""
+
+
 class NotJson(SwitchboardError):
     """A webhook body that carries a good signature but is not a JSON object."""
 

@@ -214,5 +214,7 @@ update messaging.trips
 set status = coalesce(%(status)s, status), title = coalesce(%(title)s, title),
     destination = coalesce(%(destination)s, destination),
     attributes = attributes || %(attributes)s::jsonb,
+    -- A service that sends its last state again does not undo it.
+    as_of = greatest(as_of, coalesce(%(now)s::timestamptz, clock_timestamp())),
     updated_at = coalesce(%(now)s::timestamptz, clock_timestamp())
 where tenant_id = %(tenant)s and id = %(id)s
