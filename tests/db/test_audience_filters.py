@@ -211,7 +211,7 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted=filters, persons=st.lists(people, min_size=1, max_size=5))
 def test_sql_and_python_find_the_same_people(
     link: Link, wanted: Json, persons: list[Person]
