@@ -128,6 +128,8 @@ def test_a_reply_in_another_chat_waits_unread_until_it_is_opened(
 
 def test_a_button_is_tapped_once_and_stays_chosen(meta: Simulator, page: Page) -> None:
     wamid = meta.sent(body=question())
+    # Each status draws the message anew, under the finger too.
+    expect(last(page, "business").locator(".ticks.read")).to_be_visible()
     page.get_by_role("button", name="20:00").click()
     expect(last(page, "person")).to_contain_text("When shall we expect you?")
     expect(page.locator("button.choice.chosen")).to_have_text("20:00")
@@ -144,6 +146,7 @@ def test_a_row_is_chosen_from_a_list(meta: Simulator, page: Page) -> None:
     action = {"button": "Extras", "sections": sections}
     content = {"type": "list", "body": {"text": "Anything else?"}, "action": action}
     meta.sent(body={"type": "interactive", "interactive": content})
+    expect(last(page, "business").locator(".ticks.read")).to_be_visible()
     page.get_by_role("button", name="Extras").click()
     page.get_by_role("dialog").get_by_text("Candles").click()
     expect(last(page, "person")).to_contain_text("Candles")
