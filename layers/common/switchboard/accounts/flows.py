@@ -19,7 +19,7 @@ from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, NotFound, RefusedByMeta, TooLarge, Unprocessable
 from switchboard.kernel.log import log
-from switchboard.kernel.page import Page, Paged, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, page_of, read_cursor
 from switchboard.store import flows as store
 from switchboard.store.flows import Fetched, Flow
 from switchboard.tools import Tools
@@ -129,10 +129,7 @@ def list_flows(tools: Tools, tenant_id: UUID, wanted: FlowFilter) -> Page[Flow]:
             waba_id=wanted.waba_id,
             status=wanted.status,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor("flows", wanted, shown[-1].flow_id, shown[-1].waba_id))
+        return page_of("flows", wanted, rows, lambda last: (last.flow_id, last.waba_id))
 
     return transact(tools, tenant_id, read)
 

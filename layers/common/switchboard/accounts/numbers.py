@@ -13,7 +13,7 @@ from switchboard.accounts._meta import Number, document_of, number_of
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound
-from switchboard.kernel.page import Page, Paged, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, page_of, read_cursor
 from switchboard.store import numbers as store
 from switchboard.store.numbers import BusinessNumber
 from switchboard.tools import Tools
@@ -76,10 +76,7 @@ def list_numbers(tools: Tools, tenant_id: UUID, wanted: NumberFilter) -> Page[Bu
             limit=wanted.limit + 1,
             now=tools.clock.now,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor(_LIST, wanted, shown[-1].phone_number_id))
+        return page_of(_LIST, wanted, rows, lambda last: (last.phone_number_id,))
 
     return transact(tools, tenant_id, read)
 

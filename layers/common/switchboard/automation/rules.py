@@ -14,7 +14,7 @@ from switchboard.automation.triggers._kind import TRIGGERS
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound, Unprocessable
-from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, page_of, read_moment
 from switchboard.store import automations as store
 from switchboard.store.automations import Next, Planned, Rule, Run
 from switchboard.tools import Tools
@@ -92,17 +92,13 @@ def list_rules(tools: Tools, tenant_id: UUID, wanted: Paged) -> Page[Rule]:
     """Return rules, the newest first."""
 
     def find(connection: Connection) -> Page[Rule]:
-        after = read_cursor("rules", wanted, 2)
         rows = store.find_rules(
             connection,
             tenant_id,
-            before=(as_time(after[0]), as_id(after[1])) if after else None,
+            before=read_moment("rules", wanted),
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor("rules", wanted, shown[-1].created_at, shown[-1].id))
+        return page_of("rules", wanted, rows, lambda last: (last.created_at, last.id))
 
     return transact(tools, tenant_id, find)
 
@@ -180,20 +176,16 @@ def list_runs(tools: Tools, tenant_id: UUID, rule_id: UUID, wanted: RunFilter) -
     name = f"runs {rule_id}"
 
     def find(connection: Connection) -> Page[Run]:
-        after = read_cursor(name, wanted, 2)
         _show(connection, tenant_id, rule_id)
         rows = store.find_runs(
             connection,
             tenant_id,
             rule_id,
             states=get_args(Status) if wanted.status is None else (wanted.status,),
-            before=(as_time(after[0]), as_id(after[1])) if after else None,
+            before=read_moment(name, wanted),
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor(name, wanted, shown[-1].started_at, shown[-1].id))
+        return page_of(name, wanted, rows, lambda last: (last.started_at, last.id))
 
     return transact(tools, tenant_id, find)
 

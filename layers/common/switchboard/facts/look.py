@@ -8,7 +8,7 @@ from uuid import UUID
 
 from switchboard.facts.given import FactFilter
 from switchboard.kernel.db import Connection
-from switchboard.kernel.page import Page, as_id, as_time, read_cursor, write_cursor
+from switchboard.kernel.page import Page, page_of, read_moment
 from switchboard.store import contacts
 from switchboard.store.facts import Booking, Trip
 from switchboard.tools import Tools
@@ -32,7 +32,7 @@ def list_facts(
     """
 
     def work(connection: Connection) -> Page[F]:
-        after = read_cursor(name, wanted, 2)
+        before = read_moment(name, wanted)
         contact_id = wanted.contact_id
         if wanted.phone is not None:
             found = contacts.find_by_identifier(connection, tenant_id, "phone", wanted.phone)
@@ -46,13 +46,10 @@ def list_facts(
             tenant_id,
             contact_id=contact_id,
             status=status,
-            before=(as_time(after[0]), as_id(after[1])) if after else None,
+            before=before,
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor(name, wanted, shown[-1].created_at, shown[-1].id))
+        return page_of(name, wanted, rows, lambda last: (last.created_at, last.id))
 
     return transact(tools, tenant_id, work)
 

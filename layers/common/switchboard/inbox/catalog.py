@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound, ProblemError, Unprocessable
-from switchboard.kernel.page import Page, Paged, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, page_of, read_cursor
 from switchboard.store import catalog as store
 from switchboard.store.catalog import Product
 from switchboard.tools import Tools
@@ -112,12 +112,8 @@ def list_products(tools: Tools, tenant_id: UUID, wanted: ProductFilter) -> Page[
             is_active=wanted.is_active,
             source=wanted.source,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        last = shown[-1]
-        return Page(
-            shown, write_cursor("catalog", wanted, last.catalog_id, last.product_retailer_id)
+        return page_of(
+            "catalog", wanted, rows, lambda last: (last.catalog_id, last.product_retailer_id)
         )
 
     return transact(tools, tenant_id, work)

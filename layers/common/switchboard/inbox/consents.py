@@ -18,7 +18,7 @@ from switchboard.kernel import phones
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound, ProblemError
-from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, page_of, read_moment
 from switchboard.store import consents as store
 from switchboard.store import contacts, identity
 from switchboard.store.consents import Consent, Statement
@@ -85,7 +85,6 @@ def list_consents(tools: Tools, tenant_id: UUID, wanted: ConsentFilter) -> Page[
     """Return the history, the newest recorded first; of a merged contact that of the root."""
 
     def read(connection: Connection) -> Page[Consent]:
-        after = read_cursor("consents", wanted, 2)
         contact_id = wanted.contact_id
         if contact_id is not None:
             contact_id = contacts.find_root(connection, tenant_id, contact_id) or contact_id
@@ -93,14 +92,10 @@ def list_consents(tools: Tools, tenant_id: UUID, wanted: ConsentFilter) -> Page[
             connection,
             tenant_id,
             contact_id=contact_id,
-            before=(as_time(after[0]), as_id(after[1])) if after else None,
+            before=read_moment("consents", wanted),
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        last = shown[-1]
-        return Page(shown, write_cursor("consents", wanted, last.created_at, last.id))
+        return page_of("consents", wanted, rows, lambda last: (last.created_at, last.id))
 
     return transact(tools, tenant_id, read)
 

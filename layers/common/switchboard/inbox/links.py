@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.log import log
-from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, page_of, read_moment
 from switchboard.store import links as store
 from switchboard.store.links import Link
 from switchboard.tools import Tools
@@ -96,19 +96,15 @@ def list_links(tools: Tools, tenant_id: UUID, wanted: LinkFilter) -> Page[Link]:
     """Return links with their taps, the newest first."""
 
     def read(connection: Connection) -> Page[Link]:
-        after = read_cursor("links", wanted, 2)
         rows = store.list_links(
             connection,
             tenant_id,
             conversation_id=wanted.conversation,
             message_id=wanted.message,
             since=wanted.since or _ALWAYS,
-            before=(as_time(after[0]), as_id(after[1])) if after else None,
+            before=read_moment("links", wanted),
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor("links", wanted, shown[-1].created_at, shown[-1].id))
+        return page_of("links", wanted, rows, lambda last: (last.created_at, last.id))
 
     return transact(tools, tenant_id, read)

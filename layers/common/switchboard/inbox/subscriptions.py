@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
-from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, page_of, read_moment
 from switchboard.store import subscriptions as store
 from switchboard.store.subscriptions import PREFIX, PURPOSE, Delivery, Subscription
 from switchboard.tools import Tools
@@ -214,20 +214,16 @@ def list_deliveries(
     name = f"deliveries {subscription_id}"
 
     def read(connection: Connection) -> Page[Delivery]:
-        after = read_cursor(name, wanted, 2)
         _show(connection, tenant_id, subscription_id)
         rows = store.list_deliveries(
             connection,
             tenant_id,
             subscription_id,
             states=get_args(State) if wanted.state is None else (wanted.state,),
-            before=(as_time(after[0]), as_id(after[1])) if after else None,
+            before=read_moment(name, wanted),
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor(name, wanted, shown[-1].created_at, shown[-1].id))
+        return page_of(name, wanted, rows, lambda last: (last.created_at, last.id))
 
     return transact(tools, tenant_id, read)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -47,6 +47,29 @@ class Page(Generic[R]):
 
     data: Sequence[R]
     next_cursor: str | None
+
+
+def page_of(
+    name: str,
+    asked: Paged,
+    rows: Sequence[R],
+    position: Callable[[R], tuple[str | UUID | datetime | None, ...]],
+) -> Page[R]:
+    """Return the page of `rows` of the list `name`, which was asked for one row more than it holds.
+
+    That one more is there says that another page follows; it begins after the last row's
+    `position`.
+    """
+    shown = rows[: asked.limit]
+    if len(rows) == len(shown):
+        return Page(shown, None)
+    return Page(shown, write_cursor(name, asked, *position(shown[-1])))
+
+
+def read_moment(name: str, asked: Paged) -> tuple[datetime, UUID] | None:
+    """Return the time and id in the cursor of a list that goes by them; raises as read_cursor."""
+    after = read_cursor(name, asked, 2)
+    return (as_time(after[0]), as_id(after[1])) if after else None
 
 
 def write_cursor(name: str, asked: Paged, *position: str | UUID | datetime | None) -> str:

@@ -14,7 +14,7 @@ from switchboard.campaigns.audience.kinds import MOST_GIVEN, Phone
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import Conflict, NotFound
-from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
+from switchboard.kernel.page import Page, Paged, as_id, page_of, read_cursor, read_moment
 from switchboard.store import contact_lists as store
 from switchboard.store import identity
 from switchboard.store.contact_lists import ContactList, Member
@@ -76,17 +76,13 @@ def list_lists(tools: Tools, tenant_id: UUID, wanted: ListFilter) -> Page[Contac
     """Return lists, the newest first; their members are not counted here."""
 
     def read(connection: Connection) -> Page[ContactList]:
-        after = read_cursor("lists", wanted, 2)
         rows = store.list_lists(
             connection,
             tenant_id,
-            before=(as_time(after[0]), as_id(after[1])) if after else None,
+            before=read_moment("lists", wanted),
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor("lists", wanted, shown[-1].created_at, shown[-1].id))
+        return page_of("lists", wanted, rows, lambda last: (last.created_at, last.id))
 
     return transact(tools, tenant_id, read)
 
@@ -144,10 +140,7 @@ def list_members(
             after=as_id(after[0]) if after else UUID(int=0),
             limit=wanted.limit + 1,
         )
-        shown = rows[: wanted.limit]
-        if len(rows) == len(shown):
-            return Page(shown, None)
-        return Page(shown, write_cursor(name, wanted, shown[-1].contact_id))
+        return page_of(name, wanted, rows, lambda last: (last.contact_id,))
 
     return transact(tools, tenant_id, read)
 
