@@ -1,0 +1,1 @@
+-- What Meta charges for a message, as an operator or a tenant has imported it.

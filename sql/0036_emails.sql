@@ -1,0 +1,1 @@
+-- E-mail as a second channel of automations: templates, and what became of each mail.

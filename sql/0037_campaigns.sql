@@ -1,0 +1,1 @@
+-- Campaigns: one template to an audience, and the state of each of its recipients.
