@@ -48,6 +48,12 @@ class TestNames:
         assert [status for _, status, _ in at.runs()] == ["done"]
         assert at.meta.bodies[0]["to"] == f"+{person.phone}"
 
+    @pytest.mark.parametrize("told", ["+5215550001234", "5215550001234", "+525550001234"])
+    def test_a_person_is_known_by_each_form_of_the_number(self, at: Automations, told: str) -> None:
+        person = at.place.person("525550001234", window=100_000)
+        at.rule("event", PAID, contact_id=str(person.contact_id))
+        assert tell(at, contact=told) == 1
+
     def test_another_tenants_rules_hear_nothing(self, at: Automations) -> None:
         at.rule("event", PAID)
         other = at.world.place()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import phonenumbers
 import pytest
 from phonenumbers import PhoneNumberType
 
-from switchboard.kernel.phones import digits, national_variant, told_alike
+from switchboard.kernel.phones import digits, national_variant, recipient, told_alike
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,26 @@ def test_what_is_no_number_has_no_digits(text: str) -> None:
 
 def test_a_number_has_seven_to_fifteen_digits_with_or_without_a_plus() -> None:
     assert digits("+4915551234567") == digits("4915551234567") == "4915551234567"
+
+
+def test_a_recipient_is_a_number_or_a_contacts_id() -> None:
+    contact_id = "7f8b0000-0000-7000-8000-000000000001"
+    assert recipient("+4915551234567") == ("4915551234567", None)
+    assert recipient(contact_id) == (None, UUID(contact_id))
+    assert recipient(contact_id.upper()) == (None, UUID(contact_id))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nobody",
+        "123456",
+        "7f8b0000000070008000000000000001",
+        "{7f8b0000-0000-7000-8000-000000000001}",
+        "urn:uuid:7f8b0000-0000-7000-8000-000000000001",
+        "7f8b0000-0000-7000-8000-00000000000x",
+    ],
+)
+def test_a_recipient_written_in_any_other_way_is_nobody(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^must be 7 to 15 digits, with or without"):
+        recipient(text)

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from switchboard.accounts._meta import NotAnswered, number_of
 from switchboard.accounts.calls import Session, problem_of, show_call
 from switchboard.kernel import phones
-from switchboard.kernel.arguments import Arguments
+from switchboard.kernel.arguments import Arguments, read_recipient
 from switchboard.kernel.errors import NotFound, Unavailable, Unprocessable
 from switchboard.store import calls as store
 from switchboard.store.calls import Call, Callee
@@ -97,7 +97,7 @@ def show_permission(tools: Tools, tenant_id: UUID, wanted: PermissionWanted) -> 
 
     Raises NotFound, Unprocessable, and what Meta did not answer.
     """
-    phone, contact_id = _recipient(wanted.to)
+    phone, contact_id = read_recipient(wanted.to)
     number = number_of(tools, tenant_id, wanted.sender)
     callee = _find_callee(tools, tenant_id, wanted.sender, phone, contact_id)
     to, is_user_id = _address(callee, phone)
@@ -123,7 +123,7 @@ def start_call(tools: Tools, tenant_id: UUID, new: NewCall) -> Call:
     Raises NotFound, Unprocessable with the reason where this call may not be made, and what Meta
     did not do: each of these names the call by `id`.
     """
-    phone, contact_id = _recipient(new.to)
+    phone, contact_id = read_recipient(new.to)
     callee = _find_callee(tools, tenant_id, new.sender, phone, contact_id)
     to, is_user_id = _address(callee, phone)
     _check(tools, callee, None if is_user_id else to)
@@ -210,19 +210,6 @@ def _keep(tools: Tools, tenant_id: UUID, callee: Callee, told: meta.Permission) 
             now=tools.clock.now,
         ),
     )
-
-
-def _recipient(to: str) -> tuple[str | None, UUID | None]:
-    """Return digits or a contact's id; raises Unprocessable."""
-    digits = phones.digits(to)
-    if digits is not None:
-        return digits, None
-    try:
-        return None, UUID(to)
-    except ValueError:
-        raise Unprocessable(
-            "to must be 7 to 15 digits, with or without +, or a contact id", field="to"
-        ) from None
 
 
 def _find_callee(

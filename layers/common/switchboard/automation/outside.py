@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 from uuid import UUID, uuid5
 
 from pydantic import StringConstraints
 
 from switchboard.automation.triggers.event import Name
+from switchboard.kernel import phones
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound
@@ -52,9 +54,7 @@ def start(tools: Tools, tenant_id: UUID, told: OutsideEvent, *, telling: str | N
         subject = told.subject and store.find_subject(connection, tenant_id, told.subject)
         contact_id = subject.contact_id if subject else None
         if told.contact is not None:
-            contact_id = store.find_contact(connection, tenant_id, told.contact)
-            if contact_id is None:
-                raise NotFound("this contact is not known", field="contact")
+            contact_id = _find_contact(connection, tenant_id, told.contact)
         other = uuid5(_OTHERS, f"{tenant_id} {told.subject}") if told.subject else None
         return store.start_event(
             connection,
@@ -73,3 +73,15 @@ def start(tools: Tools, tenant_id: UUID, told: OutsideEvent, *, telling: str | N
         tools.nudge()
     log.info("automation.event", tenant_id=tenant_id, outside=told.event[:50], started=started)
     return started
+
+
+def _find_contact(connection: Connection, tenant_id: UUID, contact: str) -> UUID:
+    """Return the contact that a service names by a phone number or an id; raises NotFound."""
+    found = None
+    with suppress(ValueError):  # what can be nobody's is nobody's
+        digits, contact_id = phones.recipient(contact)
+        phone = phones.national_variant(digits) if digits else None
+        found = store.find_contact(connection, tenant_id, contact_id, phone)
+    if found is None:
+        raise NotFound("this contact is not known", field="contact")
+    return found

@@ -224,7 +224,7 @@ def _own_contact(connection: Connection, tenant_id: UUID, columns: dict[str, Any
     """Put the contact that the id stands for now in its place; raises NotFound."""
     if columns["contact_id"] is None:
         return
-    found = store.find_contact(connection, tenant_id, str(columns["contact_id"]))
+    found = store.find_contact(connection, tenant_id, columns["contact_id"], None)
     if found is None:
         raise NotFound("this contact is not known", field="contact_id")
     columns["contact_id"] = found

@@ -34,16 +34,6 @@ from switchboard.tools import Tools
 from switchboard.transact import transact
 
 
-def _recipient(text: str) -> str | UUID:
-    digits = phones.digits(text)
-    if digits is not None:
-        return digits
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ValueError("must be 7 to 15 digits, with or without +, or a contact id") from None
-
-
 class CodeTemplate(Arguments):
     """An authentication template with a button that copies or fills in the code."""
 
@@ -57,7 +47,7 @@ class NewVerification(Arguments):
     sender: str = Field(
         alias="from", min_length=1, max_length=50, description="phone_number_id of our number"
     )
-    to: Annotated[str, AfterValidator(lambda text: _recipient(text) and text)] = Field(
+    to: Annotated[str, AfterValidator(lambda text: phones.recipient(text) and text)] = Field(
         description="the number to be proved, 7 to 15 digits, or the id of its contact"
     )
     template: CodeTemplate = Field(description="an authentication template")
@@ -192,7 +182,7 @@ def _begin(
         raise Unprocessable(
             f"the template's category is {category}, a code needs AUTHENTICATION", field="template"
         )
-    contact_id, phone = _person(tools, connection, tenant_id, _recipient(new.to))
+    contact_id, phone = _person(tools, connection, tenant_id, new.to)
     wait = store.begin(
         connection,
         tenant_id,
@@ -225,14 +215,14 @@ def _begin(
     return begun, phone
 
 
-def _person(
-    tools: Tools, connection: Connection, tenant_id: UUID, to: str | UUID
-) -> tuple[UUID, str]:
-    if isinstance(to, str):
-        canonical = phones.national_variant(to)
+def _person(tools: Tools, connection: Connection, tenant_id: UUID, to: str) -> tuple[UUID, str]:
+    digits, contact_id = phones.recipient(to)
+    if digits is not None:
+        canonical = phones.national_variant(digits)
         known = identity.claim_phones(connection, tenant_id, [canonical], now=tools.clock.now)
-        return known[canonical], to
-    root = identity.find_roots(connection, tenant_id, [to]).get(to)
+        return known[canonical], digits
+    assert contact_id is not None
+    root = identity.find_roots(connection, tenant_id, [contact_id]).get(contact_id)
     if root is None:
         raise NotFound("this contact is not known", field="to")
     phone = store.find_phone(connection, tenant_id, root)

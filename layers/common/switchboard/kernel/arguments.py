@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from switchboard.kernel import phones
 from switchboard.kernel.errors import BadRequest, NotFound, Unprocessable
 
 #: Bytes of a body of /v1 other than a message's.
@@ -87,6 +88,14 @@ def read_meta_id(path: Mapping[str, str], what: str) -> str:
     if not given.isascii() or not given.isalnum() or len(given) > LONGEST_META_ID:
         raise NotFound(f"{what} is not known")
     return given
+
+
+def read_recipient(to: str) -> tuple[str | None, UUID | None]:
+    """Return whom `to` means: digits, or a contact's id; raises Unprocessable."""
+    try:
+        return phones.recipient(to)
+    except ValueError as error:
+        raise Unprocessable(f"to {error}", field="to") from None
 
 
 def _sentence(error: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from uuid import UUID
 
 #: The only shape that is checked: Meta's own ids, such as 5215550001234, are numbers that
 #: phonenumbers calls impossible.
@@ -45,6 +46,23 @@ def digits(text: str) -> str | None:
     """Return the digits of 7 to 15, with or without `+`; None for any other text."""
     match = _SHAPE.fullmatch(text)
     return match[1] if match else None
+
+
+def recipient(text: str) -> tuple[str | None, UUID | None]:
+    """Return whom a caller means: digits as `digits` reads them, or a contact's id.
+
+    Raises ValueError for any other text.
+    """
+    number = digits(text)
+    if number is not None:
+        return number, None
+    # UUID reads braces, `urn:uuid:` and 32 digits too: an id is written in one way here.
+    if len(text) == 36:
+        try:
+            return None, UUID(text)
+        except ValueError:
+            pass
+    raise ValueError("must be 7 to 15 digits, with or without +, or a contact id")
 
 
 def national_variant(number: str) -> str:

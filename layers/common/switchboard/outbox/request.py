@@ -6,7 +6,6 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import orjson
 from pydantic import (
@@ -19,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from switchboard.kernel import phones
+from switchboard.kernel.arguments import read_recipient
 from switchboard.kernel.errors import BadRequest, Unprocessable
 from switchboard.outbox.effects import with_effects
 from switchboard.outbox.outgoing import Outgoing
@@ -77,7 +76,7 @@ def read(body: Any, *, key: str | None = None, public_url: str | None = None) ->
         request = SendRequest.model_validate(body)
     except ValidationError as error:
         raise _unprocessable(error) from None
-    phone, contact_id = _recipient(request.to)
+    phone, contact_id = read_recipient(request.to)
     message, warnings = check(request.message)
     # Without a category the stored template tells, when it is asked about.
     if (
@@ -126,18 +125,6 @@ def _refuse_unfit(body: dict[str, Any]) -> None:
             raise Unprocessable(
                 f"{field or 'a name'} {verb}{reason}, which cannot be stored", field=field
             )
-
-
-def _recipient(to: str) -> tuple[str | None, UUID | None]:
-    digits = phones.digits(to)
-    if digits is not None:
-        return digits, None
-    if len(to) == 36:
-        try:
-            return None, UUID(to)
-        except ValueError:
-            pass
-    raise Unprocessable("to must be 7 to 15 digits, with or without +, or a contact id", field="to")
 
 
 def _unprocessable(error: ValidationError) -> Unprocessable:

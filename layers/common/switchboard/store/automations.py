@@ -304,16 +304,12 @@ def find_subject(connection: Connection, tenant_id: UUID, subject: str) -> Subje
         ).fetchone()
 
 
-def find_contact(connection: Connection, tenant_id: UUID, contact: str) -> UUID | None:
-    """Return the contact that `contact` names: an id of ours, or a phone number."""
-    digits = contact.removeprefix("+")
+def find_contact(
+    connection: Connection, tenant_id: UUID, contact_id: UUID | None, phone: str | None
+) -> UUID | None:
+    """Return the contact by an id of ours, or by the phone number as it is kept."""
     row = connection.execute(
-        _SQL["find_contact"],
-        {
-            "tenant": tenant_id,
-            "id": _id(contact),
-            "phone": digits if digits.isascii() and digits.isdigit() else None,
-        },
+        _SQL["find_contact"], {"tenant": tenant_id, "id": contact_id, "phone": phone}
     ).fetchone()
     return None if row is None else row[0]
 
