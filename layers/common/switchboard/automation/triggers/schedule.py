@@ -15,16 +15,9 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, mo
 
 from switchboard.automation.triggers._kind import Plan, TriggerKind
 from switchboard.kernel.arguments import Arguments
+from switchboard.kernel.zones import known_zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("must be a time zone such as Europe/Berlin") from None
-    return name
 
 
 def _cron(text: str) -> str:
@@ -43,7 +36,7 @@ class Schedule(Arguments):
     """Exactly one of cron, every_minutes and at."""
 
     cron: Annotated[str, StringConstraints(max_length=200), AfterValidator(_cron)] | None = None
-    timezone: Annotated[str, StringConstraints(max_length=64), AfterValidator(_zone)] = "UTC"
+    timezone: Annotated[str, StringConstraints(max_length=64), AfterValidator(known_zone)] = "UTC"
     every_minutes: int | None = Field(None, ge=1, le=527_040, strict=True)
     starting_at: AwareDatetime = _EPOCH
     at: AwareDatetime | None = None
