@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from switchboard.campaigns.audience import countries
 from switchboard.campaigns.audience.fields import Field, Kind, find_field
-from switchboard.campaigns.audience.filters import All, Any_, Condition, Filter, Not
+from switchboard.campaigns.audience.filters import AllOf, AnyOf, Condition, Filter, Not
 
 #: Begins the names of a filter's parameters: no statement around it uses them.
 PREFIX = "filter_"
@@ -55,9 +55,9 @@ def compile_filter(wanted: Filter) -> tuple[sql.Composable, dict[str, Any]]:
 
 def _compile(wanted: Filter, give: Give) -> sql.Composable:
     match wanted:
-        case All():
+        case AllOf():
             return _joined(" and ", [_compile(one, give) for one in wanted.all])
-        case Any_():
+        case AnyOf():
             return _joined(" or ", [_compile(one, give) for one in wanted.any])
         case Not():
             return sql.Composed([sql.SQL("not "), _compile(wanted.not_, give)])

@@ -87,13 +87,13 @@ class Condition(Arguments):
         return _read_value(field.kind, op, value)
 
 
-class All(Arguments):
+class AllOf(Arguments):
     """Each of them holds."""
 
     all: list[Filter] = Field(min_length=1, max_length=MOST_CONDITIONS)
 
 
-class Any_(Arguments):  # noqa: N801 - Any is taken
+class AnyOf(Arguments):
     """At least one of them holds."""
 
     any: list[Filter] = Field(min_length=1, max_length=MOST_CONDITIONS)
@@ -105,11 +105,11 @@ class Not(Arguments):
     not_: Filter = Field(alias="not")
 
 
-_MODELS: dict[str, type[Arguments]] = {"all": All, "any": Any_, "not": Not}
+_MODELS: dict[str, type[Arguments]] = {"all": AllOf, "any": AnyOf, "not": Not}
 
 
 def _read(value: Any) -> Any:
-    if isinstance(value, (All, Any_, Not, Condition)):
+    if isinstance(value, (AllOf, AnyOf, Not, Condition)):
         return value
     if not isinstance(value, Mapping):
         raise ValueError("must be an object with all, any or not, or a condition")
@@ -151,13 +151,13 @@ _SCHEMA = WithJsonSchema({"type": "object", "description": "see docs/audiences.m
 _WRITTEN = PlainSerializer(_write)
 #: A filter inside another one.
 Filter: TypeAlias = Annotated[
-    All | Any_ | Not | Condition, PlainValidator(_read), _WRITTEN, _SCHEMA
+    AllOf | AnyOf | Not | Condition, PlainValidator(_read), _WRITTEN, _SCHEMA
 ]
 #: A whole filter: measured, then read.
 Segment: TypeAlias = Annotated[
-    All | Any_ | Not | Condition, PlainValidator(_read_root), _WRITTEN, _SCHEMA
+    AllOf | AnyOf | Not | Condition, PlainValidator(_read_root), _WRITTEN, _SCHEMA
 ]
-for _model in (All, Any_, Not):
+for _model in (AllOf, AnyOf, Not):
     _model.model_rebuild()
 
 
