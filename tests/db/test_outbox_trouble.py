@@ -47,6 +47,12 @@ def body_of(request: httpx.Request) -> str:
     return str(json.loads(request.read())["text"]["body"])
 
 
+def lines(capsys: pytest.CaptureFixture[str], event: str) -> list[dict[str, Any]]:
+    """Return what was logged of `event`."""
+    printed = map(json.loads, capsys.readouterr().out.splitlines())
+    return [line for line in printed if line["message"] == event]
+
+
 # ------------------------------------------------------------------------------- a STOP meanwhile
 
 
@@ -244,7 +250,10 @@ def test_an_account_whose_token_cannot_be_opened_asks_once_and_delays_nobody(
 
 
 def test_what_meta_answered_during_a_gap_of_the_database_is_written_after_it(
-    world: World, place: Place, monkeypatch: pytest.MonkeyPatch
+    world: World,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     place.set_number(throughput="HIGH")
     ids = queue(world, place, *(place.person() for _ in range(12)))
@@ -276,6 +285,49 @@ def test_what_meta_answered_during_a_gap_of_the_database_is_written_after_it(
     worker.join()
     assert sum(lost) > 0
     assert {place.message(one)["status"] for one in ids} == {"accepted"}
+    # Whoever looks for the reason of a delay finds how much waited, and for what.
+    (told,) = lines(capsys, "outbox.unwritten")
+    assert (told["count"], "gone for a moment" in told["error"]) == (sum(lost), True)
+
+
+def test_a_run_that_cannot_ask_for_more_asks_once_and_sends_what_it_has(
+    world: World,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place.set_number(throughput="HIGH")
+    ids = queue(world, place, *(place.person() for _ in range(3)))
+    settled = [threading.Event() for _ in ids]
+
+    class OneByOne(Meta):
+        """Answers each when the one before it is settled."""
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            number = int(body_of(request))
+            assert number == 0 or settled[number - 1].wait(30)
+            return super().handle_request(request)
+
+    advance = store.advance
+
+    def told(connection: Connection, *args: Any, **kwargs: Any) -> Any:
+        steps = advance(connection, *args, **kwargs)
+        for step in steps:
+            if step.step == "settled":
+                settled[ids.index(step.message_id)].set()
+        return steps
+
+    def lose() -> list[Any]:
+        asked.append(1)
+        raise Unavailable("gone for a moment")
+
+    asked: list[int] = []
+    monkeypatch.setattr(store, "advance", told)
+    tools = world.tools(place.time.clock(), transport=OneByOne())
+    road = Road(tools, uuid7(), until=tools.clock.monotonic() + 60)
+    road.run([], due._claim(tools, road.token), more=lose)
+    assert {place.message(one)["status"] for one in ids} == {"accepted"}
+    assert (len(asked), len(lines(capsys, "outbox.claim_lost"))) == (1, 1)
 
 
 # ------------------------------------------------------------------------------- replies and bulk

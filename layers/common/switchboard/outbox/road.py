@@ -78,7 +78,11 @@ class Road:
         flights.launch(first, here=more is None and not queue)
         while flights:
             if more is not None and len(queue) < HALF:
-                queue = _in_turn([*queue, *self._ask(more)])
+                found = self._ask(more)
+                if found is None:
+                    more = None
+                else:
+                    queue = _in_turn([*queue, *found])
             landed = flights.land(HALF if queue else SLICE, *self._patience(queue, more))
             settled = [(ready, settlement(ready, outcome)) for ready, outcome in landed]
             self._rest(settled)
@@ -93,14 +97,16 @@ class Road:
         out = len(self._flights)
         return (0.0 if out < HALF else GATHER_S if out < SLICE else LOOK_S), GATHER_S
 
-    def _ask(self, more: Callable[[], Sequence[Ready]]) -> Sequence[Ready]:
+    def _ask(self, more: Callable[[], Sequence[Ready]]) -> Sequence[Ready] | None:
+        """Return what else is due; None where this run is to ask no more: the next one does."""
         if self._tools.clock.monotonic() >= self.until:
-            return ()
+            return None
         try:
             return more()
         except Exception as error:  # noqa: BLE001 - what is on the wire comes first
+            # Not asked at each look: whatever is wrong would be told fifty times a second.
             log.warning("outbox.claim_lost", error=error)
-            return ()
+            return None
 
     def _advance(self, settled: Sequence[Settled], queue: deque[Ready], room: int) -> list[Ready]:
         """Settle, mark at most `room` more as intent, and return what of them may be sent now."""
@@ -166,8 +172,9 @@ class Road:
             tenants[ready.tenant_id].release.append(ready.message_id)
         try:
             steps = commit(self._tools, lambda conn: self._store(conn, tenants), again=True)
-        except Unavailable:
+        except Unavailable as error:
             if self._flights:
+                log.warning("outbox.unwritten", error=error, count=len(settled))
                 self._unwritten = settled
                 return None
             if not settled:
