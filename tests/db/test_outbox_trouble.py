@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -187,7 +187,14 @@ def test_an_attempt_that_cannot_be_decided_waits_alone(world: World, place: Plac
     assert outbox.run_due(worker, worker.clock.monotonic() + 60) == {"accepted": 3, "pending": 1}
     (waiting,) = place.rows("send_attempts", message_id=UUID(answer.body["id"]))
     assert waiting["lease_token"] is None
-    assert waiting["due_at"] == place.time.now + timedelta(seconds=UNDECIDED_S)
+    until = place.time.now + timedelta(seconds=UNDECIDED_S)
+    assert waiting["due_at"] == until
+    told = place.message(answer.body["id"])["decision"][-1]
+    assert (told["verdict"], told["reason"], told["attempt"]) == ("deferred", "undecided", 1)
+    assert datetime.fromisoformat(told["until"]) == until.replace(
+        microsecond=until.microsecond // 1000 * 1000
+    )
+    assert "asked again" in told["hint"]
 
 
 def test_a_thread_that_dies_ends_its_own_request_only(world: World, place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -140,8 +141,16 @@ def _decided(tools: Tools, tenant_id: UUID, row: Loaded) -> Ready:
 
 def _put_off(tenant_id: UUID, row: Loaded) -> Ready:
     """Return an attempt that cannot be decided as one for later: a release may mend it."""
+    verdict = Deferred(
+        "undecided",
+        "what the policy asks for could not be read, a fault of ours: it is asked again",
+        until=row.at + timedelta(seconds=UNDECIDED_S),
+        findings={},
+    )
+    entry = document(verdict, at=row.at, attempt=row.attempt, kind=row.kind)
     ready = _ready(tenant_id, row)
-    ready.intent = {"verdict": "deferred", "delay": UNDECIDED_S}
+    ready.decision = [entry]
+    ready.intent = {**_intent(verdict), "decision": [entry]}
     return ready
 
 
