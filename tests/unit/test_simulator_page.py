@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect
 
 from tests.browsing import chromium
 from tests.simulator_run import FIRST, THIRD, Simulator, backend, simulator, wait_until
@@ -84,6 +84,10 @@ def mark_read(meta: Simulator, message_id: str, **more: Any) -> None:
     assert answer.json() == {"success": True}
 
 
+#: Whatever was to be drawn is drawn in the first.
+TWO_FRAMES = "() => new Promise((end) => requestAnimationFrame(() => requestAnimationFrame(end)))"
+
+
 def last(page: Page, author: str) -> Any:
     return page.locator(f".line.{author}").last
 
@@ -128,8 +132,6 @@ def test_a_reply_in_another_chat_waits_unread_until_it_is_opened(
 
 def test_a_button_is_tapped_once_and_stays_chosen(meta: Simulator, page: Page) -> None:
     wamid = meta.sent(body=question())
-    # Each status draws the message anew, under the finger too.
-    expect(last(page, "business").locator(".ticks.read")).to_be_visible()
     page.get_by_role("button", name="20:00").click()
     expect(last(page, "person")).to_contain_text("When shall we expect you?")
     expect(page.locator("button.choice.chosen")).to_have_text("20:00")
@@ -140,13 +142,54 @@ def test_a_button_is_tapped_once_and_stays_chosen(meta: Simulator, page: Page) -
     assert message["interactive"]["button_reply"] == {"id": "eight", "title": "20:00"}
 
 
+def test_what_comes_while_a_button_is_held_down_waits_until_it_is_lifted(
+    meta: Simulator, page: Page
+) -> None:
+    """A status draws the message anew, another message pushes it away: either loses the tap."""
+    seen: list[Route] = []
+
+    def hold(route: Route) -> None:
+        seen.append(route)
+
+    page.route("**/seen", hold)
+    told = page.locator("#log .entry")
+    meta.sent(body=question())
+    expect(last(page, "business")).to_have_attribute("data-state", "delivered")
+    page.get_by_role("button", name="20:00").hover()
+    page.mouse.down()
+    seen[0].continue_()
+    meta.sent()
+    expect(told.filter(has_text="status read")).to_have_count(1)
+    expect(told.filter(has_text="status delivered")).to_have_count(2)
+    page.evaluate(TWO_FRAMES)
+    assert page.locator(".line.business").count() == 1
+    assert last(page, "business").get_attribute("data-state") == "delivered"
+    page.mouse.up()
+    expect(page.locator("button.choice.chosen")).to_have_text("20:00")
+    expect(page.locator(".line.business").first).to_have_attribute("data-state", "read")
+    expect(page.locator(".line.business")).to_have_count(2)
+    wait_until(meta.backend.messages)
+    (message,) = meta.backend.messages()
+    assert message["interactive"]["button_reply"]["id"] == "eight"
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_a_finger_that_leaves_the_window_holds_nothing_back(meta: Simulator, page: Page) -> None:
+    meta.sent()
+    expect(last(page, "business").locator(".ticks.read")).to_be_visible()
+    last(page, "business").hover()
+    page.mouse.down()
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    meta.sent()
+    expect(page.locator(".line.business .ticks.read")).to_have_count(2)
+
+
 def test_a_row_is_chosen_from_a_list(meta: Simulator, page: Page) -> None:
     row = {"id": "candles", "title": "Candles", "description": "Included"}
     sections = [{"title": "Table", "rows": [row, {"id": "flowers", "title": "Flowers"}]}]
     action = {"button": "Extras", "sections": sections}
     content = {"type": "list", "body": {"text": "Anything else?"}, "action": action}
     meta.sent(body={"type": "interactive", "interactive": content})
-    expect(last(page, "business").locator(".ticks.read")).to_be_visible()
     page.get_by_role("button", name="Extras").click()
     page.get_by_role("dialog").get_by_text("Candles").click()
     expect(last(page, "person")).to_contain_text("Candles")

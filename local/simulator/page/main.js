@@ -6,6 +6,7 @@ import { api, follow } from "./api.js";
 import { bubble } from "./bubbles.js";
 import { calling } from "./calls.js";
 import { dayOf, face, find, h, timeOf } from "./dom.js";
+import { finger } from "./finger.js";
 import { flows } from "./flows.js";
 import { orders } from "./orders.js";
 import { pickers } from "./pickers.js";
@@ -99,6 +100,7 @@ const openAddress = addresses({ send });
 
 // Drawing
 
+const isPressed = finger(find("chat"), () => { redraw(); drawTyping(); });
 const lineOf = (id) => find("chat").querySelector(`[data-id="${CSS.escape(id)}"]`);
 
 function atEnd() {
@@ -152,6 +154,7 @@ function drawBubble(message) {
 }
 
 function drawTyping() {
+  if (isPressed()) return;
   const until = typing.get(openKey()) ?? 0;
   const left = until * 1000 - Date.now();
   const follow = atEnd();
@@ -239,6 +242,7 @@ function take(message) {
 
 /** Everything that changed since the last frame, at once: load tests send hundreds. */
 function redraw() {
+  if (isPressed()) return;
   const follow = atEnd();
   let mine = false;
   for (const id of changed) {
