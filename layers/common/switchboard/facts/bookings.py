@@ -18,13 +18,11 @@ from switchboard.facts.given import (
     Moment,
     Text,
     TheFact,
-    is_external_id,
 )
-from switchboard.facts.look import forget, list_facts
-from switchboard.facts.write import MOST, Named, WriteResults, name, put_all, read_items, write_each
+from switchboard.facts.look import Kept, forget, list_facts, show_fact
+from switchboard.facts.write import MOST, Named, WriteResults, name, put_one, read_items, write_each
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import NotFound, ProblemError
 from switchboard.kernel.page import Page
 from switchboard.store import facts as store
 from switchboard.store.facts import Booking, Result
@@ -32,6 +30,9 @@ from switchboard.tools import Tools
 from switchboard.transact import transact
 
 Status = Literal["pending", "confirmed", "completed", "cancelled"]
+_BOOKINGS = Kept(
+    "booking", load=store.load_bookings, page=store.list_bookings, delete=store.delete_booking
+)
 
 
 class BookingState(Fact):
@@ -91,18 +92,12 @@ class BookingWritten:
 
 def list_bookings(tools: Tools, tenant_id: UUID, wanted: BookingFilter) -> Page[Booking]:
     """Return bookings, the newest written first."""
-    return list_facts(
-        tools, tenant_id, wanted, name="bookings", status=wanted.status, find=store.list_bookings
-    )
+    return list_facts(tools, tenant_id, wanted, _BOOKINGS, status=wanted.status)
 
 
 def show_booking(tools: Tools, tenant_id: UUID, which: TheFact) -> Booking:
     """Return a booking; raises NotFound."""
-
-    def work(connection: Connection) -> Booking:
-        return _show(connection, tenant_id, which.external_id)
-
-    return transact(tools, tenant_id, work)
+    return show_fact(tools, tenant_id, which.external_id, _BOOKINGS)
 
 
 def put_booking(
@@ -115,10 +110,8 @@ def put_booking(
     named = name(external_id, state)
 
     def work(connection: Connection) -> BookingWritten:
-        (done,) = put_all(tools, connection, tenant_id, {0: named}, store.put_bookings).values()
-        if isinstance(done, ProblemError):
-            raise done
-        return BookingWritten(done.result, _show(connection, tenant_id, external_id))
+        done = put_one(tools, connection, tenant_id, named, store.put_bookings)
+        return BookingWritten(done.result, _BOOKINGS.show(connection, tenant_id, external_id))
 
     return transact(tools, tenant_id, work)
 
@@ -135,36 +128,9 @@ def read_bookings(body: Any) -> list[Any]:
 
 def delete_booking(tools: Tools, tenant_id: UUID, which: TheFact) -> Booking:
     """Forget a booking, and return it as it was. Raises NotFound."""
-
-    def show(connection: Connection) -> Booking | None:
-        return _find(connection, tenant_id, which.external_id)
-
-    def delete(connection: Connection) -> None:
-        store.delete_booking(connection, tenant_id, which.external_id)
-
-    before = forget(tools, tenant_id, show, delete)
-    if before is None:
-        raise _unknown()
-    return before
+    return forget(tools, tenant_id, which.external_id, _BOOKINGS)
 
 
 def _named(item: Any) -> Named[BookingState]:
     booking = read(NewBooking, item)
     return Named(booking.external_id, booking)
-
-
-def _show(connection: Connection, tenant_id: UUID, external_id: str) -> Booking:
-    found = _find(connection, tenant_id, external_id)
-    if found is None:
-        raise _unknown()
-    return found
-
-
-def _find(connection: Connection, tenant_id: UUID, external_id: str) -> Booking | None:
-    known = is_external_id(external_id)
-    found = store.load_bookings(connection, tenant_id, [external_id]) if known else []
-    return found[0] if found else None
-
-
-def _unknown() -> NotFound:
-    return NotFound("this booking is not known")

@@ -20,13 +20,11 @@ from switchboard.facts.given import (
     Text,
     TheFact,
     TimeOfDay,
-    is_external_id,
 )
-from switchboard.facts.look import forget, list_facts
-from switchboard.facts.write import MOST, Named, WriteResults, name, put_all, read_items, write_each
+from switchboard.facts.look import Kept, forget, list_facts, show_fact
+from switchboard.facts.write import MOST, Named, WriteResults, name, put_one, read_items, write_each
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import NotFound, ProblemError
 from switchboard.kernel.page import Page
 from switchboard.store import facts as store
 from switchboard.store.facts import Result, Trip
@@ -34,6 +32,7 @@ from switchboard.tools import Tools
 from switchboard.transact import transact
 
 Status = Literal["planned", "active", "completed", "cancelled"]
+_TRIPS = Kept("trip", load=store.load_trips, page=store.list_trips, delete=store.delete_trip)
 
 
 class TripState(Fact):
@@ -112,18 +111,12 @@ class TripWritten:
 
 def list_trips(tools: Tools, tenant_id: UUID, wanted: TripFilter) -> Page[Trip]:
     """Return trips, the newest written first."""
-    return list_facts(
-        tools, tenant_id, wanted, name="trips", status=wanted.status, find=store.list_trips
-    )
+    return list_facts(tools, tenant_id, wanted, _TRIPS, status=wanted.status)
 
 
 def show_trip(tools: Tools, tenant_id: UUID, which: TheFact) -> Trip:
     """Return a trip; raises NotFound."""
-
-    def work(connection: Connection) -> Trip:
-        return _show(connection, tenant_id, which.external_id)
-
-    return transact(tools, tenant_id, work)
+    return show_fact(tools, tenant_id, which.external_id, _TRIPS)
 
 
 def put_trip(tools: Tools, tenant_id: UUID, external_id: str, state: TripState) -> TripWritten:
@@ -134,10 +127,8 @@ def put_trip(tools: Tools, tenant_id: UUID, external_id: str, state: TripState) 
     named = name(external_id, state)
 
     def work(connection: Connection) -> TripWritten:
-        (done,) = put_all(tools, connection, tenant_id, {0: named}, store.put_trips).values()
-        if isinstance(done, ProblemError):
-            raise done
-        return TripWritten(done.result, _show(connection, tenant_id, external_id))
+        done = put_one(tools, connection, tenant_id, named, store.put_trips)
+        return TripWritten(done.result, _TRIPS.show(connection, tenant_id, external_id))
 
     return transact(tools, tenant_id, work)
 
@@ -154,36 +145,9 @@ def read_trips(body: Any) -> list[Any]:
 
 def delete_trip(tools: Tools, tenant_id: UUID, which: TheFact) -> Trip:
     """Forget a trip, and return it as it was; its bookings stay. Raises NotFound."""
-
-    def show(connection: Connection) -> Trip | None:
-        return _find(connection, tenant_id, which.external_id)
-
-    def delete(connection: Connection) -> None:
-        store.delete_trip(connection, tenant_id, which.external_id)
-
-    before = forget(tools, tenant_id, show, delete)
-    if before is None:
-        raise _unknown()
-    return before
+    return forget(tools, tenant_id, which.external_id, _TRIPS)
 
 
 def _named(item: Any) -> Named[TripState]:
     trip = read(NewTrip, item)
     return Named(trip.external_id, trip)
-
-
-def _show(connection: Connection, tenant_id: UUID, external_id: str) -> Trip:
-    found = _find(connection, tenant_id, external_id)
-    if found is None:
-        raise _unknown()
-    return found
-
-
-def _find(connection: Connection, tenant_id: UUID, external_id: str) -> Trip | None:
-    known = is_external_id(external_id)
-    found = store.load_trips(connection, tenant_id, [external_id]) if known else []
-    return found[0] if found else None
-
-
-def _unknown() -> NotFound:
-    return NotFound("this trip is not known")

@@ -115,6 +115,16 @@ def write_each(
     return [_told(items[place], outcomes[place]) for place in range(len(items))]
 
 
+def put_one(
+    tools: Tools, connection: Connection, tenant_id: UUID, named: Named[Any], put: Put
+) -> Outcome:
+    """Write one fact; raises what it is refused for."""
+    (done,) = put_all(tools, connection, tenant_id, {0: named}, put).values()
+    if isinstance(done, ProblemError):
+        raise done
+    return done
+
+
 def put_all(
     tools: Tools,
     connection: Connection,
