@@ -76,6 +76,7 @@ def value_of(kind: str) -> Any:
         "integer": 1,
         "bigint": 1,
         "numeric": 1,
+        "date": "2026-10-01",
         "timestamp with time zone": "now",
         "timestamp with time zone[]": "{now}",
         "text[]": [],
