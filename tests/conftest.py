@@ -1,4 +1,4 @@
-"""Fixtures of all suites: Postgres.
+"""Fixtures of all suites: Postgres, a tenant's desk, the command line.
 
 `database` is what nearly every test wants: a migrated database of its own. The server below it is
 started when first asked for, one per test worker, and gone with the run (even one that is killed).
@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,10 @@ from hypothesis import settings
 from local.guardian import Guardian
 from local.postgres import PostgresServer
 from tests.databases import ClonedDatabase, cloned, make_template
+
+if TYPE_CHECKING:
+    from tests.commanding import CommandLine
+    from tests.managing import Desk
 
 # The suite says the same of the same code every time; fresh examples are a fuzzer's business.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
@@ -89,6 +94,26 @@ def durable_database(
     """As `database`, on the server that may be killed."""
     with cloned(durable_postgres, durable_template) as database:
         yield database
+
+
+@pytest.fixture
+def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A tenant's desk: what staff ask of /v1, with people who write."""
+    # Imported here: most suites need none of it.
+    from tests.managing import desk_of
+
+    with desk_of(database, monkeypatch) as desk:
+        yield desk
+
+
+@pytest.fixture
+def call(
+    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """What runs a command line against the test's database."""
+    from tests.commanding import command_line
+
+    return command_line(database, monkeypatch, capfd)
 
 
 def _memory() -> str | None:

@@ -16,17 +16,11 @@ from local.ports import free_port
 from switchboard import commands
 from switchboard.__main__ import DONE, REFUSED, UNREACHABLE, WRONG_ARGUMENTS
 from switchboard.kernel import aws
-from tests.commanding import CommandLine, command_line
+from tests.commanding import CommandLine
 from tests.databases import ClonedDatabase
-from tests.managing import Desk, column, desk_of
+from tests.managing import Desk, column
 
 PHONE = "4915550000001"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 @pytest.fixture
@@ -35,13 +29,6 @@ def clients() -> Iterator[None]:
     aws.client.cache_clear()
     yield
     aws.client.cache_clear()
-
-
-@pytest.fixture
-def call(
-    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return command_line(database, monkeypatch, capfd)
 
 
 def test_a_tenant_is_named_by_slug_or_id_and_sees_its_own(desk: Desk, call: CommandLine) -> None:

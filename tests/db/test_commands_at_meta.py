@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from switchboard import commands
 from switchboard.__main__ import DONE
-from tests.commanding import CommandLine, command_line
-from tests.databases import ClonedDatabase
+from tests.commanding import CommandLine
 from tests.graph_calls import graph_calls
-from tests.managing import Desk, desk_of
+from tests.managing import Desk
 from tests.meta_files import serving_files
 
 PHONE = "4915550000001"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
-
-
-@pytest.fixture
-def call(
-    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return command_line(database, monkeypatch, capfd)
 
 
 def test_a_message_is_sent_and_shown_as_text(

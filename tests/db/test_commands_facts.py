@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from switchboard.__main__ import DONE, REFUSED
 from switchboard.facts.lines import TOLD, import_lines
 from switchboard.facts.write import WriteResults
-from tests.commanding import CommandLine, command_line
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, column, desk_of
+from tests.commanding import CommandLine
+from tests.managing import Desk, column
 
 PHONE = "4915550000001"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
-
-
-@pytest.fixture
-def call(
-    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return command_line(database, monkeypatch, capfd)
 
 
 def test_a_trip_and_its_booking_are_put_listed_shown_and_deleted(

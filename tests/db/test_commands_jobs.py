@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from switchboard.__main__ import DONE, REFUSED, WRONG_ARGUMENTS
-from tests.commanding import CommandLine, command_line
+from tests.commanding import CommandLine
 from tests.databases import ClonedDatabase
 from tests.db.jobs_at_hand import Jobs, opened
 
@@ -22,13 +22,6 @@ DUE = datetime.fromisoformat("2026-01-02T03:04:05+00:00")
 def jobs(database: ClonedDatabase) -> Iterator[Jobs]:
     with opened(database) as jobs:
         yield jobs
-
-
-@pytest.fixture
-def call(
-    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return command_line(database, monkeypatch, capfd)
 
 
 def test_a_failed_job_is_found_shown_and_retried_by_command(jobs: Jobs, call: CommandLine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,24 +14,10 @@ from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import NotFound
 from switchboard.kernel.secrets import Secrets
 from switchboard.tools import Tools
-from tests.commanding import CommandLine, command_line
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, desk_of
+from tests.commanding import CommandLine
+from tests.managing import Desk
 
 BASE = "https://go.acme.example"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
-
-
-@pytest.fixture
-def call(
-    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return command_line(database, monkeypatch, capfd)
 
 
 def test_preferences_are_shown_and_set_by_command(desk: Desk, call: CommandLine) -> None:

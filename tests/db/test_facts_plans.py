@@ -14,7 +14,7 @@ import pytest
 from local.postgres import PostgresServer
 from switchboard.kernel.db import queries
 from tests.databases import cloned
-from tests.db.test_inbox_plans import explain
+from tests.plans import explain, seeded
 
 TENANT, OTHER = uuid4(), uuid4()
 CONTACT = UUID(int=9)
@@ -45,15 +45,11 @@ from generate_series(1, 15000) as n, (values (%(tenant)s::uuid), (%(other)s::uui
 
 @pytest.fixture(scope="module")
 def link(template: str, postgres: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
-    with cloned(postgres, template) as database:
-        with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
-            for statement in SEED.split(";\n"):
-                if statement.strip():
-                    superuser.execute(statement.encode(), {"tenant": TENANT, "other": OTHER})
-            superuser.execute("analyze")
-        with psycopg.connect(database.app_url, autocommit=True) as link:
-            link.execute("select set_config('switchboard.tenant_id', %s, false)", (str(TENANT),))
-            yield link
+    with (
+        cloned(postgres, template) as database,
+        seeded(database, TENANT, SEED, {"other": OTHER}) as link,
+    ):
+        yield link
 
 
 LIST: dict[str, Any] = {

@@ -13,7 +13,8 @@ import pytest
 from local.postgres import PostgresServer
 from switchboard.kernel.db import queries
 from switchboard.store.conversations import LAST_ID
-from tests.databases import ClonedDatabase, cloned
+from tests.databases import cloned
+from tests.plans import explain, seeded
 
 TENANT = uuid4()
 THREAD = UUID(int=7)
@@ -104,18 +105,10 @@ select %(tenant)s, '9', n::text, 'route' from generate_series(1, 4000) as n;
 
 @pytest.fixture(scope="module")
 def link(template: str, postgres: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
-    with cloned(postgres, template) as database:
-        yield from seeded(database)
-
-
-def seeded(database: ClonedDatabase) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
-        for statement in SEED.split(";\n"):
-            if statement.strip():
-                superuser.execute(statement.encode(), {"tenant": TENANT, "user": USER})
-        superuser.execute("analyze")
-    with psycopg.connect(database.app_url, autocommit=True) as link:
-        link.execute("select set_config('switchboard.tenant_id', %s, false)", (str(TENANT),))
+    with (
+        cloned(postgres, template) as database,
+        seeded(database, TENANT, SEED, {"user": USER}) as link,
+    ):
         yield link
 
 
@@ -477,34 +470,6 @@ def test_a_walk_of_the_inbox_reads_no_more_than_its_pages(
         found = re.search(r"actual rows=([\d.]+) loops=5", line)
         assert found, line
         assert float(found[1]) <= 51
-
-
-def explain(
-    link: psycopg.Connection[Any], statement: str, parameters: dict[str, Any], *, generic: bool
-) -> str:
-    """Return the plan for these values, or the one that a prepared statement keeps for all."""
-    if not generic:
-        rows = link.execute(f"explain {statement}".encode(), parameters)
-        return "\n".join(line for (line,) in rows)
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
-    text = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement)
-    link.execute("set plan_cache_mode = force_generic_plan")
-    try:
-        link.execute(f"prepare walk as {text.replace('%%', '%')}".encode())
-        values = psycopg.sql.SQL(", ").join(
-            psycopg.sql.SQL("{}").format(as_literal(parameters[name])) for name in names
-        )
-        rows = link.execute(psycopg.sql.SQL("explain execute walk({})").format(values))
-        return "\n".join(line for (line,) in rows)
-    finally:
-        link.execute("deallocate walk")
-        link.execute("reset plan_cache_mode")
-
-
-def as_literal(value: Any) -> psycopg.sql.Composable:
-    if isinstance(value, list):
-        return psycopg.sql.Literal("{" + ",".join(map(str, value)) + "}")
-    return psycopg.sql.Literal(str(value) if isinstance(value, UUID) else value)
 
 
 def is_empty(link: psycopg.Connection[Any], table: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,17 +14,11 @@ from switchboard.access import SCOPES
 from switchboard.inbox import account_events
 from switchboard.intake.store import store as take_in
 from tests.databases import ClonedDatabase
-from tests.managing import Desk, column, desk_of
+from tests.managing import Desk, column
 
 ROUTE = "GET /v1/account-events"
 #: When the first event of a test came; each later one comes a minute later.
 CAME = datetime(2027, 3, 4, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def put(desk: Desk, event: str, minute: int = 0, **columns: Any) -> str:

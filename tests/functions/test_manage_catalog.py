@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +10,7 @@ from functions.manage import catalog as routes
 from switchboard.access import SCOPES
 from switchboard.inbox.catalog import MOST
 from tests import api_document
-from tests.databases import ClonedDatabase
-from tests.managing import START, Desk, Made, column, desk_of
+from tests.managing import START, Desk, Made, column
 
 WHERE = "/v1/catalog/products"
 MUG: Made = {
@@ -26,12 +24,6 @@ MUG: Made = {
     "url": "https://acme.example/mug",
     "availability": "in stock",
 }
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def put(desk: Desk, *products: Any, **how: Any) -> list[Made]:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.databases import ClonedDatabase
-from tests.managing import START, Desk, desk_of
+from tests.managing import START, Desk
 
 PHONE = "4915550000001"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def contact_of(desk: Desk) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -12,18 +11,11 @@ import pytest
 
 from switchboard.inbox.consents import ConsentBatch, record_consents
 from switchboard.kernel.clock import Clock
-from tests.databases import ClonedDatabase
-from tests.managing import START, Desk, desk_of
+from tests.managing import START, Desk
 
 PHONE = "4915550000001"
 ROUTE = "POST /v1/consents"
 BATCH = "POST /v1/consents/batch"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def said(state: str = "given", **more: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,16 +9,9 @@ from uuid import uuid4
 import pytest
 
 from switchboard.inbox import contacts
-from tests.databases import ClonedDatabase
-from tests.managing import START, Desk, column, desk_of
+from tests.managing import START, Desk, column
 
 LIST, ONE, CHANGE = "GET /v1/contacts", "GET /v1/contacts/{id}", "PATCH /v1/contacts/{id}"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def test_who_wrote_is_found_by_phone_however_it_is_written(desk: Desk) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,8 +10,7 @@ import pytest
 
 from switchboard.access import SCOPES
 from tests import api_document
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, Made, column, desk_of
+from tests.managing import Desk, Made, column
 
 TRIP, BOOKING = "/v1/trips/{external_id}", "/v1/bookings/{external_id}"
 PHONE = "4915550000001"
@@ -43,12 +41,6 @@ HOTEL: Made = {
     "currency": "PEN",
     "as_of": "2026-01-01T10:00:00+00:00",
 }
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def bulk(desk: Desk, kind: str, *items: Any) -> list[Made]:

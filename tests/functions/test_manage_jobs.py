@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,18 +13,11 @@ from switchboard.inbox import jobs
 from switchboard.store import jobs as worker
 from switchboard.store import jobs_by_hand as by_hand
 from switchboard.store.jobs import Claimed, Ended
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, Made, column, desk_of
+from tests.managing import Desk, Made, column
 
 LIST, ONE = "GET /v1/jobs", "GET /v1/jobs/{id}"
 CANCEL, RETRY = "POST /v1/jobs/{id}/cancel", "POST /v1/jobs/{id}/retry"
 SNOOZE = "POST /v1/jobs/{id}/snooze"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def put(desk: Desk, job_type: str = "work", **columns: Any) -> int:

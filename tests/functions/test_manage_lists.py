@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,11 @@ from switchboard.campaigns.audience import counts, members
 from switchboard.campaigns.audience.members import import_csv
 from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import Unavailable
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, column, desk_of
+from tests.managing import Desk, column
 
 LISTS, ONE, MEMBERS = "/v1/lists", "/v1/lists/{id}", "/v1/lists/{id}/members"
 ANA, BEN = "525550001234", "4915550000002"
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def make(desk: Desk, name: str = "Spring fair") -> str:

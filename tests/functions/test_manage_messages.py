@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,16 +11,9 @@ from uuid import uuid4
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.databases import ClonedDatabase
-from tests.managing import BUSINESS, START, Desk, column, desk_of
+from tests.managing import BUSINESS, START, Desk, column
 
 LIST, FILE = "GET /v1/conversations/{id}/messages", "GET /v1/media/{id}"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def add_outbound(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -17,8 +16,7 @@ from switchboard.kernel.clock import Clock
 from switchboard.policy import CATEGORIES, Denied, Kind, decide
 from switchboard.policy.facts import Person
 from switchboard.store.preferences import Choices
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, column, desk_of
+from tests.managing import Desk, column
 from tests.policy_facts import facts
 
 PREFERENCES = "/v1/contacts/{id}/preferences"
@@ -29,12 +27,6 @@ NIGHT = {
     "quiet_hours_start": "22:00",
     "quiet_hours_end": "07:00",
 }
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def person(desk: Desk, phone: str = GERMAN) -> str:

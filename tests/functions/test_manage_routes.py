@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,8 +22,7 @@ from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
 from tests import api_document
-from tests.databases import ClonedDatabase
-from tests.managing import START, Desk, column, desk_of
+from tests.managing import START, Desk, column
 
 ROUTES = {
     name: guarded for resource in app.RESOURCES for name, guarded in app.routes(resource).items()
@@ -145,12 +143,6 @@ LIMITS = {
     "POST /v1/calls/{id}/accept": 196_608,
     "POST /v1/calls/{id}/pre-accept": 196_608,
 }
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 def fill(desk: Desk) -> dict[str, str]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from switchboard.__main__ import DONE
-from tests.commanding import CommandLine, command_line
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, column, desk_of
+from tests.commanding import CommandLine
+from tests.managing import Desk, column
 
 NEW: dict[str, Any] = {
     "name": "Reminder",
@@ -21,19 +19,6 @@ NEW: dict[str, Any] = {
     "action_type": "send_whatsapp",
     "action_config": {"template": "trip_reminder", "parameters": ["contact.name"]},
 }
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
-
-
-@pytest.fixture
-def call(
-    database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return command_line(database, monkeypatch, capfd)
 
 
 def create(desk: Desk, **more: Any) -> dict[str, Any]:

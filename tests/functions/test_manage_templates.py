@@ -12,20 +12,13 @@ import pytest
 
 from switchboard.accounts import template_sync, templates
 from switchboard.kernel.errors import Unavailable
-from tests.databases import ClonedDatabase
-from tests.managing import Desk, Made, column, desk_of
+from tests.managing import Desk, Made, column
 from tests.templates_at_meta import BODY, PLAIN, Meta, meta_of
 
 LIST, ONE = "GET /v1/templates", "GET /v1/templates/{id}"
 CREATE, SYNC = "POST /v1/templates", "POST /v1/templates/sync"
 EDIT, DELETE = "POST /v1/templates/{id}", "DELETE /v1/templates/{id}"
 UNPAUSE = "POST /v1/templates/{id}/unpause"
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 @pytest.fixture

@@ -21,10 +21,9 @@ from switchboard.kernel.clock import Clock
 from switchboard.kernel.secrets import Secrets
 from switchboard.policy import CATEGORIES
 from tests.browsing import chromium
-from tests.databases import ClonedDatabase
 from tests.functions.test_manage_preferences import GET, agree, history, person
 from tests.functions.test_preferences_page import LINK, Vault, own_tools
-from tests.managing import Desk, desk_of
+from tests.managing import Desk
 
 ROUTES = [RouteSpec(method, "/p/{token}", "webhook") for method in ("GET", "POST")]
 
@@ -47,12 +46,6 @@ def gateway() -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-@pytest.fixture
-def desk(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_of(database, monkeypatch) as desk:
-        yield desk
 
 
 @pytest.fixture(scope="module")
