@@ -52,6 +52,7 @@ from switchboard.inbox import (
 from switchboard.intake import asked, letters
 from switchboard.kernel.page import Paged
 from switchboard.outbox.request import SendRequest
+from switchboard.prices import table
 from switchboard.store.account_events import AccountEvent
 from switchboard.store.automations import Rule, Run
 from switchboard.store.calls import Call
@@ -69,6 +70,7 @@ from switchboard.store.letters import Letter
 from switchboard.store.links import Link
 from switchboard.store.messages import Media, Message
 from switchboard.store.numbers import BusinessNumber
+from switchboard.store.prices import Price
 from switchboard.store.subscriptions import Delivery, Subscription
 from switchboard.store.templates import Template
 from switchboard.whatsapp.flows import Preview
@@ -370,6 +372,15 @@ OPERATIONS: dict[str, Operation] = {
         "AccountEvent[]",
         account_events.AccountEventFilter,
     ),
+    "GET /v1/prices": Operation(
+        "List rates by category, country, currency, day and volume", "Price[]", table.PriceFilter
+    ),
+    "PUT /v1/prices": Operation(
+        "Make the cards that are named what is given, whole or not at all; as text/csv a file",
+        "PricesImported",
+        body=table.NewRates,
+    ),
+    "DELETE /v1/prices": Operation("Forget a card", "PriceCard", table.Card),
     "GET /v1/rules": Operation("List automation rules, the newest first", "Rule[]", Paged),
     "POST /v1/rules": Operation(
         "Make an automation rule: what it is due for is planned with it",
@@ -522,6 +533,7 @@ _NAMING = {
     "POST /v1/calls",
     "GET /v1/calls/permission",
     "DELETE /v1/catalog/products",
+    "DELETE /v1/prices",
     "POST /v1/consents",
     "POST /v1/flows",
     "POST /v1/flows/sync",
@@ -670,7 +682,7 @@ def _operation(route: str, scope: str, told: Operation) -> Json:
     if told.body is not None:
         schema = {"$ref": f"#/components/schemas/{told.body.__name__}"}
         made["requestBody"] = {"content": {"application/json": {"schema": schema}}}
-    if route == f"POST {_LIST}/members":
+    if route in {f"POST {_LIST}/members", "PUT /v1/prices"}:
         made["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     if route == "POST /v1/messages/batch":
         made["requestBody"] = {"content": {"application/json": {"schema": _ref("SendBatch")}}}
@@ -750,6 +762,9 @@ def _schemas() -> Json:
         "NumberCallback": callbacks.NumberCallback,
         "AccountCallback": callbacks.AccountCallback,
         "CallbackSet": callbacks.CallbackSet,
+        "Price": Price,
+        "PriceCard": table.CardRates,
+        "PricesImported": table.Imported,
         "Product": Product,
         "PublicKey": public_keys.PublicKey,
         "SyncedFlows": flows.Synced,
@@ -959,8 +974,9 @@ def _inlined(model: type[BaseModel]) -> Json:
     schema = model.model_json_schema()
     inner = schema.pop("$defs", {})
     for member in schema["properties"].values():
-        name = member.pop("$ref", "").rpartition("/")[2]
-        member.update(inner.get(name, {}))
+        for node in (member, member.get("items", {})):
+            if isinstance(node, dict):
+                node.update(inner.get(node.pop("$ref", "").rpartition("/")[2], {}))
     return schema
 
 

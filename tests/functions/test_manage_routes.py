@@ -44,6 +44,7 @@ ASKED = {
     "POST /v1/flows/sync",
     "POST /v1/flows/public-key",
     "DELETE /v1/catalog/products",
+    "DELETE /v1/prices",
     "POST /v1/templates",
     "POST /v1/templates/sync",
 }
@@ -103,6 +104,17 @@ BODIES: dict[str, Any] = {
     "POST /v1/lists/{id}/members": {"members": [{"phone": "4915550000001"}]},
     "DELETE /v1/lists/{id}/members": {"phones": ["4915550000001"]},
     "POST /v1/audiences/count": {"audience": {"type": "all_contacts"}},
+    "PUT /v1/prices": {
+        "rates": [
+            {
+                "currency": "EUR",
+                "valid_from": "2026-10-01",
+                "category": "utility",
+                "market": "MX",
+                "amount": "0.01",
+            }
+        ]
+    },
     "POST /v1/rules": {
         "name": "Reminder",
         "trigger_type": "trip_start",
@@ -122,6 +134,7 @@ FOREIGN = {
     "POST /v1/rules": 201,
     "POST /v1/lists": 201,
     "POST /v1/audiences/count": 200,  # of its own
+    "PUT /v1/prices": 200,
 }
 #: The same for the one member of a batch.
 RESULTS = {
@@ -139,6 +152,7 @@ LIMITS = {
     "POST /v1/trips/bulk": 5_000_000,
     "POST /v1/bookings/bulk": 5_000_000,
     "POST /v1/lists/{id}/members": 4_500_000,
+    "PUT /v1/prices": 4_500_000,
     "POST /v1/calls": 196_608,
     "POST /v1/calls/{id}/accept": 196_608,
     "POST /v1/calls/{id}/pre-accept": 196_608,
@@ -261,6 +275,11 @@ def fill(desk: Desk) -> dict[str, str]:
         (desk.place.tenant_id,),
     )
     (rule,) = desk.place.rows("automation_rules")
+    desk.world.everything.execute(
+        "insert into messaging.price_rates (tenant_id, currency, valid_from, category, country,"
+        " market, amount) values (%s, 'EUR', '2026-10-01', 'utility', 'MX', 'MX', 0.02)",
+        (desk.place.tenant_id,),
+    )
     return {
         "jobs": "987654321",
         "lists": str(people["id"]),

@@ -272,6 +272,9 @@ def _complain(error: Exception | str, code: int) -> int:
     existing = getattr(error, "extra", {}).get("existing")
     if existing:
         print(_as_text({name: str(value) for name, value in existing.items()}), file=sys.stderr)
+    lines = getattr(error, "extra", {}).get("errors")
+    if lines:
+        print(_table(orjson.loads(orjson.dumps(lines))), file=sys.stderr)
     return code
 
 

@@ -53,6 +53,8 @@ SCOPES: dict[str, str] = {
     "facts:write": "write and delete them",
     "rules:read": "list and read automation rules, and what they ran",
     "rules:write": "make, change and delete automation rules",
+    "prices:read": "list what Meta charges",
+    "prices:write": "import price tables, and delete cards of them",
     "audiences:read": "list and read lists of people, and count audiences",
     "audiences:write": "make, fill and delete lists of people",
     "account_events:read": "read what Meta told about accounts, and copies of other apps' messages",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -91,11 +91,28 @@ def read_rates(content: bytes) -> RateFile:
             found.errors.append(read)
         else:
             found.add(line, read)
-        if len(found.rates) > MOST_RATES:
-            raise Unprocessable(f"the file has more than {MOST_RATES} rates: divide it")
+        _check_size(found)
     if not found.rates and not found.errors:
         raise Unprocessable("the file has no rate", field=f"line {header[0] + 1}")
     return found
+
+
+def read_given(rows: Iterable[Mapping[str, str]]) -> RateFile:
+    """Read rates that came otherwise than as a file; `line` is the place among them, from 1."""
+    found = RateFile()
+    for place, row in enumerate(rows, 1):
+        read = _read_row(place, {**dict.fromkeys((*NEEDED, *OPTIONAL), ""), **row})
+        if isinstance(read, LineError):
+            found.errors.append(read)
+        else:
+            found.add(place, read)
+        _check_size(found)
+    return found
+
+
+def _check_size(found: RateFile) -> None:
+    if len(found.rates) > MOST_RATES:
+        raise Unprocessable(f"there are more than {MOST_RATES} rates: divide them")
 
 
 def _decode(content: bytes) -> str:
@@ -151,7 +168,11 @@ def _read_header(line: int, cells: Sequence[str]) -> list[str]:
 def _read_line(line: int, names: Sequence[str], cells: Sequence[str]) -> list[Rate] | LineError:
     if any(cells[len(names) :]):
         return LineError(line, None, None, f"has more values than the header's {len(names)} names")
-    row = dict.fromkeys((*NEEDED, *OPTIONAL), "") | dict(zip(names, cells, strict=False))
+    empty = dict.fromkeys((*NEEDED, *OPTIONAL), "")
+    return _read_row(line, empty | dict(zip(names, cells, strict=False)))
+
+
+def _read_row(line: int, row: dict[str, str]) -> list[Rate] | LineError:
     row["category"] = category_of(row["category"])
     for name, reason in _CHECKS.items():
         wrong = reason(row[name])

@@ -7,6 +7,7 @@ sent then keeps its price.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +21,7 @@ from switchboard.kernel.currencies import known_currency
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound, Unprocessable
 from switchboard.kernel.page import Page, Paged, page_of, read_cursor, refused
-from switchboard.prices.file import CATEGORIES, read_rates
+from switchboard.prices.file import CATEGORIES, MOST_LINES, RateFile, read_given, read_rates
 from switchboard.store import prices as store
 from switchboard.store.prices import Price
 from switchboard.tools import Tools
@@ -47,6 +48,26 @@ class Card(Arguments):
 
     currency: _Currency = Field(description="the card's currency, such as EUR")
     valid_from: date = Field(description="the day from which it is valid")
+
+
+class NewRate(Arguments):
+    """A rate, as a line of the file has it."""
+
+    currency: str = Field(description="three capital letters, as EUR")
+    valid_from: str = Field(description="the day (UTC) from which it is valid, as 2027-01-31")
+    category: str = Field(description="Meta's word, such as utility")
+    market: str = Field(description="a country such as MX, other, or the name of several countries")
+    countries: list[str] = Field(default_factory=list, description="of a market of several")
+    from_volume: Annotated[int, Field(ge=0, strict=True)] = Field(
+        0, description="messages of the month that come before the first at this price"
+    )
+    amount: str = Field(description="the price of one message, as a text in digits: 0.0315")
+
+
+class NewRates(Arguments):
+    """Cards, each with all of its rates."""
+
+    rates: list[NewRate] = Field(min_length=1, max_length=MOST_LINES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +98,23 @@ def import_rates(tools: Tools, tenant_id: UUID, content: bytes) -> Imported:
     Raises Unprocessable, and writes nothing, where the file cannot be read or any of its lines:
     then `wrong` counts these, and `errors` names the first 1,000 with line, column and reason.
     """
-    read = read_rates(content)
+    return _replace(tools, tenant_id, read_rates(content))
+
+
+def put_rates(tools: Tools, tenant_id: UUID, new: NewRates) -> Imported:
+    """Make the cards that `new` names what it says; raises as `import_rates`."""
+    rows = (
+        {
+            **rate.model_dump(exclude={"countries", "from_volume"}),
+            "countries": " ".join(rate.countries),
+            "from_volume": str(rate.from_volume),
+        }
+        for rate in new.rates
+    )
+    return _replace(tools, tenant_id, read_given(rows))
+
+
+def _replace(tools: Tools, tenant_id: UUID, read: RateFile) -> Imported:
     if read.errors:
         first = read.errors[0]
         where = f"line {first.line}" + (f", {first.column}" if first.column else "")
@@ -93,12 +130,9 @@ def import_rates(tools: Tools, tenant_id: UUID, content: bytes) -> Imported:
         lambda connection: store.replace_cards(connection, tenant_id, rates, now=tools.clock.now),
         statement_timeout_ms=_IMPORT_MS,
     )
-    days = sorted({(rate.currency, rate.valid_from) for rate in rates})
+    days = Counter((rate.currency, rate.valid_from) for rate in rates)
     return Imported(
-        cards=[
-            CardRates(*card, sum((rate.currency, rate.valid_from) == card for rate in rates))
-            for card in days
-        ],
+        cards=[CardRates(*card, number) for card, number in sorted(days.items())],
         rates=made.rates,
         added=made.added,
         changed=made.changed,
