@@ -1,4 +1,4 @@
-"""One HTTP server: moto's S3, Secrets Manager and KMS, and the secrets extension beside them."""
+"""One HTTP server: moto's S3, Secrets Manager and KMS; the secrets extension and SES beside."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from local.aws import mail
 from local.aws.objects import KeptObjects
 from local.aws.secrets import Extension, KeptSecrets, restore_keys
 from local.ports import HOST
@@ -31,7 +32,8 @@ _READ_ONLY = ("Get", "List", "Describe", "BatchGet", "Validate")
 class KeptAws:
     """The WSGI application: moto's answers, given only after what they changed is on disk.
 
-    `resources`: {"buckets": [name], "keys": [id], "secrets": [{"arn", "name", "value", "replace"}]}
+    `resources`: {"buckets": [name], "keys": [id], "secrets": [{"arn", "name", "value", "replace"}],
+    "mail_events": {"invoke_url", "function"}: who hears of mails; left out: nobody}
     """
 
     def __init__(self, folder: Path, resources: dict[str, Any]) -> None:
@@ -42,11 +44,19 @@ class KeptAws:
         self._objects.restore(resources["buckets"])
         self._secrets.restore(resources["secrets"])
         restore_keys(folder / "keys.json", resources["keys"])
+        hears = resources.get("mail_events")
+        publish = None if hears is None else mail.to_function(**hears)
+        self._ses = mail.Ses(folder / "mails.jsonl", publish)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if environ["PATH_INFO"] == _EXTENSION:
             return self._read_secret(environ, start_response)
+        if environ["PATH_INFO"] == mail.PATH and environ["REQUEST_METHOD"] == "POST":
+            raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            return _say(start_response, *self._ses.answer(raw))
+        if environ["PATH_INFO"] == mail.MAILS:
+            return _say(start_response, 200, self._ses.mails)
         answer: list[Any] = []
 
         def remember(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
@@ -90,6 +100,13 @@ class KeptAws:
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response(status, headers)
         return [body]
+
+
+def _say(start_response: StartResponse, status: int, document: Any) -> Iterable[bytes]:
+    body = json.dumps(document).encode()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    start_response(f"{status} {'OK' if status == 200 else 'Bad Request'}", headers)
+    return [body]
 
 
 class _Handler(MotoRequestHandler):

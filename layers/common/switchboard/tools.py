@@ -21,6 +21,7 @@ from switchboard.kernel.settings import Settings, settings
 
 if TYPE_CHECKING:
     from switchboard.kernel.outside import Outside
+    from switchboard.ses.client import SesClient
     from switchboard.whatsapp.client import GraphClient
 
 
@@ -54,6 +55,13 @@ class Tools:
         from switchboard.kernel.outside import Outside
 
         return Outside(loopback=self.settings.stage == "local")
+
+    @cached_property
+    def ses(self) -> SesClient:
+        """Amazon SES."""
+        from switchboard.ses.client import SesClient
+
+        return SesClient(self.settings.ses_configuration_set)
 
     def nudge(self) -> None:
         """Ask for a run of process_jobs now. A lost nudge costs at most a schedule tick.

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from switchboard import outbox
-from switchboard.automation.actions._kind import ACTIONS, ChangeTrip, Pass, Send, Wanted
+from switchboard.automation.actions._kind import ACTIONS, ChangeTrip, Pass, Send, SendMail, Wanted
 from switchboard.automation.conditions import holds
 from switchboard.automation.facts import Facts
 from switchboard.automation.triggers._kind import TRIGGERS
@@ -107,6 +107,8 @@ def _outcome(
     _check_pauses(tools, connection, tenant_id, run, facts)
     if isinstance(wanted, ChangeTrip):
         return _change_trip(tools, connection, tenant_id, run, wanted)
+    if isinstance(wanted, SendMail):
+        return _send_mail(tools, connection, tenant_id, run, wanted)
     return _send(tools, connection, tenant_id, run, wanted)
 
 
@@ -186,3 +188,33 @@ def _send(
         ("denied: " if denied else "") + str(answer.body.get("detail", "")),
         message_id=message_id,
     )
+
+
+def _send_mail(
+    tools: Tools, connection: Connection, tenant_id: UUID, run: OpenRun, wanted: SendMail
+) -> Outcome:
+    # Few rules send mails, and the evaluators' cold start pays for none.
+    from switchboard import mail
+
+    queued = mail.queue(
+        tools,
+        connection,
+        tenant_id,
+        mail.Mail(
+            contact_id=wanted.contact_id,
+            template=wanted.template,
+            language=wanted.language,
+            values=wanted.values,
+            category=wanted.category,
+            notification_category=wanted.notification_category,
+            expires_in=wanted.expires_in,
+            rule_id=run.rule_id,
+            run_id=run.id,
+        ),
+    )
+    if queued.email_id is None:
+        return Outcome("failed" if queued.status == "refused" else "skipped", queued.reason)
+    result = {"email_id": str(queued.email_id)}
+    if queued.status == "pending":
+        return Outcome("done", result=result)
+    return Outcome("skipped", f"denied: {queued.reason}", result)

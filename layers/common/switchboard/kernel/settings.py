@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     process_jobs_function: str | None = Field(
         None, description="function name or ARN that a nudge invokes"
     )
+    ses_configuration_set: str | None = Field(
+        None, description="SES configuration set of mails: it makes SES tell what became of them"
+    )
     public_url: Annotated[str | None, AfterValidator(_address)] = Field(
         None, description="address under which people reach the API: links to it begin with it"
     )

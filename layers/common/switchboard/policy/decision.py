@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from switchboard.kernel.registry import Registry
@@ -42,10 +43,15 @@ def decide(facts: Facts, kind: Kind) -> Verdict:
     """
     if facts.urgent and kind is Kind.UTILITY:
         kind = Kind.AUTHENTICATION
+    return weigh(_gates(kind), facts, kind)
+
+
+def weigh(gates: Iterable[Gate], facts: Facts, kind: Kind) -> Verdict:
+    """Return the verdict of these gates, in the order of their ranks; see `decide`."""
     findings: dict[str, str] = {}
     denial: Deny | None = None
     deferral: Defer | None = None
-    for gate in _gates(kind):
+    for gate in gates:
         finding = gate.ask(facts)
         findings[gate.name] = "allowed" if finding is None else finding.reason
         if isinstance(finding, Deny):

@@ -63,7 +63,7 @@ class Statement:
     state: State
     wording: str
     occurred_at: datetime | None
-    scope: Literal["messages", "marketing"] = "messages"
+    scope: Literal["messages", "marketing", "email"] = "messages"
     source: Literal["api", "page"] = "api"
     language: str | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from switchboard.automation.facts import Facts
@@ -48,7 +48,20 @@ class ChangeTrip:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-Wanted = Send | ChangeTrip
+@dataclass(frozen=True, slots=True)
+class SendMail:
+    """An e-mail for a contact: a template, and the values of its parameters by name."""
+
+    contact_id: UUID
+    template: str
+    language: str
+    values: Mapping[str, str]
+    category: Literal["utility", "marketing"]
+    notification_category: str | None = None
+    expires_in: timedelta | None = None
+
+
+Wanted = Send | SendMail | ChangeTrip
 
 
 @dataclass(frozen=True)

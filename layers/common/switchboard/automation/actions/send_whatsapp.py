@@ -15,7 +15,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from switchboard.automation.actions._kind import ActionKind, Pass, Send
-from switchboard.automation.facts import Facts, Path, check_path
+from switchboard.automation.actions._sources import Source, Words, words
+from switchboard.automation.facts import Facts, check_path
 from switchboard.kernel.arguments import Arguments
 from switchboard.policy import CATEGORIES
 
@@ -24,20 +25,6 @@ LONGEST_PARAMETER = 1024
 _PLACE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
-class Fact(Arguments):
-    """A fact, and what stands there where it is missing."""
-
-    value: Path
-    fallback: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
-
-
-class Words(Arguments):
-    """Words that are always the same."""
-
-    text: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-
-
-Source = Path | Fact | Words
 _NamedSources = Annotated[
     dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60}$")], Source],
     Field(max_length=50),
@@ -143,14 +130,9 @@ def _component(
 
 
 def _words(source: Source, facts: Facts) -> str:
-    if isinstance(source, Words):
-        return source.text
-    path, fallback = (source, None) if isinstance(source, str) else (source.value, source.fallback)
-    told = facts.text(path) or fallback
-    if told is None:
-        raise Pass(f"missing: {path}")
     # Meta refuses line ends, tabs and rows of spaces in a parameter.
-    return " ".join(told.split())[:LONGEST_PARAMETER]
+    told = source.text if isinstance(source, Words) else " ".join(words(source, facts).split())
+    return told[:LONGEST_PARAMETER]
 
 
 def _fill(text: str, facts: Facts) -> str:

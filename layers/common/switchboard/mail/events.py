@@ -1,0 +1,66 @@
+"""Takes what SES tells of mails: each event once, in any order, none lost without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import orjson
+import psycopg
+
+from switchboard.kernel.db import Connection
+from switchboard.kernel.log import log
+from switchboard.ses.events import Odd, Told, read
+from switchboard.store import emails as store
+from switchboard.store import events
+from switchboard.store.events import SYSTEM_TENANT, DeadLetter
+from switchboard.tools import Tools
+from switchboard.transact import transact
+
+#: The field and the reason of the dead letters made here.
+FIELD, REASON = "ses", "email_event"
+Taken = Literal["taken", "again", "letter"]
+
+
+def take(tools: Tools, event: Mapping[str, Any]) -> Taken:
+    """Take one event as EventBridge delivers it; what cannot be taken becomes a dead letter.
+
+    The mail is looked for among its own tenant's, which our tag names: row-level security shows no
+    other. Raises Unavailable where the database is away: whoever delivers it must come again.
+    """
+    try:
+        told = read(event)
+        if (taken := _take(tools, told)) is not None:
+            return taken
+        why = "there is no such mail"
+    except Odd as odd:
+        why = str(odd)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        # What Postgres does not hold (a NUL in a text): the next attempt would not either.
+        why = type(error).__name__
+    _keep(tools, event, why)
+    log.warning("email.event_kept", why=why)
+    return "letter"
+
+
+def _take(tools: Tools, told: Told) -> Literal["taken", "again"] | None:
+    log_id = tools.clock.new_id()  # named once: the work may run twice
+
+    def write(connection: Connection) -> Literal["taken", "again"] | None:
+        return store.take_event(
+            connection,
+            told.tenant_id,
+            told.email_id,
+            told.document,
+            log_id=log_id,
+            now=tools.clock.now,
+        )
+
+    return transact(tools, told.tenant_id, write)
+
+
+def _keep(tools: Tools, event: Mapping[str, Any], why: str) -> None:
+    letter = DeadLetter(body=orjson.dumps(event), reason=REASON, detail=why, field=FIELD)
+    events.keep_dead_letters(
+        tools.db.connection(), SYSTEM_TENANT, [letter], app_id=None, now=tools.clock.now
+    )

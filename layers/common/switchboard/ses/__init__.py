@@ -1,0 +1,1 @@
+"""Amazon SES: what is said to it, and what it tells of mails."""

@@ -1,0 +1,240 @@
+"""send_email: the mail that SES gets, made of facts, and what the policy says of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.databases import ClonedDatabase
+from tests.mailing import Mailing, mailing_of
+
+
+@pytest.fixture
+def mailing(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailing]:
+    with mailing_of(database, monkeypatch) as made:
+        yield made
+
+
+def test_a_template_with_facts_goes_out_once_as_simple_content(mailing: Mailing) -> None:
+    mailing.rule()
+    person = mailing.person(name="Ada <b>&\r\nBcc: x@y.example")
+    mailing.say(person)
+    row = mailing.row()
+    (mail,) = mailing.server.mails
+    del mail["MessageId"], mail["at"]
+    assert mail == {
+        "FromEmailAddress": "Acme Trips <trips@acme.example>",
+        "ReplyToAddresses": ["desk@acme.example"],
+        "Destination": {"ToAddresses": ["ana@acme.example"]},
+        "Content": {
+            "Simple": {
+                "Subject": {
+                    "Data": "Your trip, Ada <b>& Bcc: x@y.example",
+                    "Charset": "UTF-8",
+                },
+                "Body": {
+                    "Text": {
+                        "Data": "Hello Ada <b>&\r\nBcc: x@y.example, it is Rome.",
+                        "Charset": "UTF-8",
+                    },
+                    "Html": {
+                        "Data": "<p>Hello <b>Ada &lt;b&gt;&amp;\r\nBcc: x@y.example</b>,"
+                        " it is Rome.</p>",
+                        "Charset": "UTF-8",
+                    },
+                },
+            }
+        },
+        "EmailTags": [
+            {"Name": "switchboard_tenant", "Value": str(row["tenant_id"])},
+            {"Name": "switchboard_email", "Value": str(row["id"])},
+        ],
+        "ConfigurationSetName": "switchboard",
+    }
+    assert (row["status"], row["attempt"], row["sent_at"]) == ("sent", 1, mailing.at.now)
+    assert row["ses_message_id"]
+    (run,) = mailing.place.rows("automation_runs")
+    assert (run["status"], run["result"]) == ("done", {"email_id": str(row["id"])})
+    assert mailing.logs() == [("email", "ana@acme.example", 1, "accepted", None)]
+    mailing.work(hours=1)
+    assert len(mailing.server.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("contact", "action", "reason"),
+    [
+        ({"opt_in_status": "opted_out"}, {}, "opted_out"),
+        ({"is_blocked": True}, {}, "contact_blocked"),
+        ({"opt_in_status": "pending"}, {"category": "marketing"}, "not_opted_in"),
+        ({"marketing_stopped_at": "2031-01-01"}, {"category": "marketing"}, "marketing_stopped"),
+    ],
+)
+def test_what_a_person_has_refused_is_not_mailed(
+    mailing: Mailing, contact: dict[str, Any], action: dict[str, Any], reason: str
+) -> None:
+    mailing.rule(**action)
+    mailing.say(mailing.person(**contact))
+    assert mailing.server.requests == 0
+    row = mailing.row()
+    assert (row["status"], row["reason"]) == ("denied", reason)
+    assert row["decisions"][0]["verdict"] == "denied"
+    assert mailing.runs() == [("skipped", f"denied: {reason}")]
+
+
+def test_without_a_category_a_mail_is_marketing(mailing: Mailing) -> None:
+    mailing.rule(category="marketing")
+    mailing.at.rule(
+        "trip_start",
+        {"hours_before": 0, "at": "12:00"},
+        action_type="send_email",
+        action_config={
+            "template": "trip_reminder",
+            "parameters": {"who": "contact.name", "where": {"text": "Rome"}},
+        },
+    )
+    mailing.say(mailing.person(opt_in_status="pending"))
+    assert {row["category"] for row in mailing.rows()} == {"marketing"}
+    assert mailing.server.requests == 0
+
+
+def test_preferences_count_by_their_category(mailing: Mailing) -> None:
+    mailing.rule(notification_category="trip_reminders")
+    mailing.rule(notification_category="budget_alerts")
+    person = mailing.person()
+    mailing.sql(
+        "insert into messaging.notification_preferences (tenant_id, contact_id, trip_reminders)"
+        " values (%s, %s, false)",
+        mailing.place.tenant_id,
+        person.contact_id,
+    )
+    mailing.say(person)
+    found = {row["notification_category"]: (row["status"], row["reason"]) for row in mailing.rows()}
+    assert found == {
+        "trip_reminders": ("denied", "preference"),
+        "budget_alerts": ("sent", None),
+    }
+
+
+def test_quiet_hours_hold_a_mail_until_they_are_over(mailing: Mailing) -> None:
+    mailing.rule()
+    person = mailing.person()
+    mailing.sql(
+        "insert into messaging.notification_preferences (tenant_id, contact_id,"
+        " quiet_hours_enabled, quiet_hours_start, quiet_hours_end, timezone)"
+        " values (%s, %s, true, '11:00', '14:30', 'UTC')",
+        mailing.place.tenant_id,
+        person.contact_id,
+    )
+    mailing.say(person)
+    assert (mailing.row()["status"], mailing.server.requests) == ("pending", 0)
+    mailing.work(hours=2)
+    assert mailing.server.requests == 0
+    mailing.work(minutes=31)
+    assert (mailing.row()["status"], mailing.server.requests) == ("sent", 1)
+
+
+def test_a_stopped_tenant_s_mails_wait_and_a_staging_system_s_list_counts(
+    mailing: Mailing,
+) -> None:
+    mailing.rule()
+    tenant = mailing.place.tenant_id
+    mailing.sql("update messaging.tenants set sends_stopped_at = now() where id = %s", tenant)
+    person = mailing.person()
+    mailing.say(person)
+    assert (mailing.row()["status"], mailing.row()["reason"]) == ("pending", "stopped")
+    mailing.sql("update messaging.tenants set sends_stopped_at = null where id = %s", tenant)
+    tools = mailing.tools()
+    listed = tools.settings.model_copy(update={"recipient_allow_list": frozenset({"4915550"})})
+    tools.settings = listed
+    mailing.work(minutes=6)
+    assert (mailing.row()["status"], mailing.row()["reason"]) == (
+        "denied",
+        "recipient_not_allowed",
+    )
+    assert mailing.server.requests == 0
+
+
+def test_a_mail_that_waited_too_long_is_not_sent(mailing: Mailing) -> None:
+    mailing.rule(expires_in_minutes=10)
+    mailing.server.faults = ["throttled"]
+    mailing.say(mailing.person())
+    mailing.work(minutes=11)
+    assert (mailing.row()["status"], mailing.row()["reason"]) == ("denied", "expired")
+    assert mailing.server.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (None, "no_email_address"),
+        ("a,b@acme.example", "bad_email_address"),
+        ("ana@acme.example\r\nBcc: x@y.example", "bad_email_address"),
+        ("<ana@acme.example>", "bad_email_address"),
+        ("ana@acme", "bad_email_address"),
+    ],
+)
+def test_without_one_good_address_the_run_is_skipped(
+    mailing: Mailing, address: str | None, reason: str
+) -> None:
+    mailing.rule()
+    mailing.say(mailing.person(address))
+    assert mailing.runs() == [("skipped", reason)]
+    assert mailing.rows() == []
+    assert mailing.server.requests == 0
+
+
+def test_a_domain_of_other_letters_goes_out_as_punycode(mailing: Mailing) -> None:
+    mailing.rule()
+    mailing.say(mailing.person("ana@büro.example"))
+    assert mailing.server.mails[0]["Destination"]["ToAddresses"] == ["ana@xn--bro-hoa.example"]
+
+
+def test_a_template_that_is_not_there_and_a_parameter_that_is_not_given(mailing: Mailing) -> None:
+    mailing.rule(template="other")
+    mailing.rule(parameters={"who": "contact.name"})
+    mailing.rule(parameters={"who": "contact.name", "where": "trip.destination"})
+    mailing.say(mailing.person())
+    assert sorted(mailing.runs(), key=str) == [
+        ("failed", "the e-mail template other is not known"),
+        ("failed", "the template asks for where, which is not given"),
+        ("skipped", "missing: trip.destination"),
+    ]
+
+
+def test_a_tenant_without_a_sender_sends_nothing(mailing: Mailing) -> None:
+    mailing.rule()
+    mailing.sql(
+        "update messaging.tenants set email_from = null where id = %s", mailing.place.tenant_id
+    )
+    mailing.say(mailing.person())
+    assert mailing.runs() == [("skipped", "denied: sender_missing")]
+
+
+def test_another_contact_can_be_mailed(mailing: Mailing) -> None:
+    desk = mailing.person("desk@acme.example", name="Desk")
+    mailing.rule(to=str(desk.contact_id))
+    mailing.say(mailing.person())
+    assert mailing.server.mails[0]["Destination"]["ToAddresses"] == ["desk@acme.example"]
+
+
+def test_a_value_is_not_read_for_parameters_again(mailing: Mailing) -> None:
+    mailing.rule()
+    mailing.say(mailing.person(name="{{where}}"))
+    simple = mailing.server.mails[0]["Content"]["Simple"]
+    assert simple["Subject"]["Data"] == "Your trip, {{where}}"
+
+
+def test_the_link_to_the_person_s_own_page_unsubscribes(mailing: Mailing) -> None:
+    tools = mailing.tools()
+    tools.settings = tools.settings.model_copy(
+        update={"public_url": "https://go.acme.example", "preferences_secret_arn": "arn:x"}
+    )
+    tools.secrets.json = lambda arn, fresh=False: {"key": "k" * 32}  # type: ignore[method-assign]
+    mailing.rule()
+    mailing.say(mailing.person())
+    (header,) = mailing.server.mails[0]["Content"]["Simple"]["Headers"]
+    assert header["Name"] == "List-Unsubscribe"
+    assert re.fullmatch(r"<https://go\.acme\.example/p/[A-Za-z0-9_-]{104}>", header["Value"])
