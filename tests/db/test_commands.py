@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import split
@@ -46,6 +49,23 @@ def test_a_tenant_is_named_by_slug_or_id_and_sees_its_own(desk: Desk, call: Comm
     assert (code, err) == (REFUSED, "error: this conversation is not known\n")
     code, _, err = call("conversations", "list", "--tenant", "nobody")
     assert (code, err) == (REFUSED, "error: there is no tenant 'nobody'\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(desk: Desk, database: ClonedDatabase) -> None:
+    reader, pipe = os.pipe()
+    os.close(reader)
+    words = ["conversations", "list", "--tenant", str(desk.place.tenant_id)]
+    done = subprocess.run(
+        [sys.executable, "-m", "switchboard", *words],
+        stdout=pipe,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        env={**os.environ, "DATABASE_URL": database.app_url},
+        check=False,
+    )
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (DONE, "")
 
 
 def test_a_thread_is_worked_on_by_command(desk: Desk, call: CommandLine) -> None:

@@ -89,8 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"the database refuses: {_first_line(error)}", UNREACHABLE)
     except SwitchboardError as error:
         return _complain(error, REFUSED)
-    print(_as_json(document) if options.json else _as_text(_shown(command, document)))
+    _say(_as_json(document) if options.json else _as_text(_shown(command, document)))
     return DONE
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # `… | head` has seen enough; left so, Python complains again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepared(
