@@ -92,3 +92,15 @@ def _money(minor: Any, currency: Any) -> str | None:
         return None
     places = _PLACES.get(currency, 2)
     return f"{Decimal(minor).scaleb(-places):.{places}f} {currency}"
+
+
+def document_of(facts: Facts) -> dict[str, dict[str, Any] | None]:
+    """Return all that rules can name of the facts, by whose it is; None where there is none."""
+    told: dict[str, dict[str, Any] | None] = {}
+    for whose, names in _NAMES.items():
+        row = getattr(facts, whose)
+        told[whose] = row and {
+            **{name: facts.value(f"{whose}.{name}") for name in names},
+            "attributes": row.get("attributes") or {},
+        }
+    return told

@@ -9,9 +9,6 @@ that completes its job: a worker that dies between the two makes another attempt
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +18,9 @@ from switchboard.jobs._kind import Args, Context, Effects, JobKind
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import ConfigurationError, Snooze
 from switchboard.kernel.outside import AddressRefused, OutsideFailed
+from switchboard.kernel.signing import sign
 from switchboard.store import subscriptions as store
-from switchboard.store.subscriptions import PREFIX, PURPOSE, Due
+from switchboard.store.subscriptions import PURPOSE, Due
 from switchboard.tools import Tools
 
 #: Seconds of a whole attempt: replies wait behind it.
@@ -42,13 +40,6 @@ class Notify(Args):
     """The delivery to attempt."""
 
     delivery_id: UUID
-
-
-def sign(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
-    """Return one signature of the header; `secret` is `whsec_` and base64."""
-    key = base64.b64decode(secret.removeprefix(PREFIX))
-    content = f"{event_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
 
 
 def run(context: Context, args: Notify) -> Effects:

@@ -405,12 +405,14 @@ def finish_run(
     )
 
 
-def find_number(connection: Connection, tenant_id: UUID, contact_id: UUID) -> str | None:
-    """Return the number to speak to a person from; None where the tenant has none."""
-    row = connection.execute(
-        _SQL["find_number"], {"tenant": tenant_id, "contact_id": contact_id}
-    ).fetchone()
-    return None if row is None else row[0]
+def find_numbers(
+    connection: Connection, tenant_id: UUID, contacts: Sequence[UUID]
+) -> dict[UUID, str]:
+    """Return the number to speak to each person from; nobody's where the tenant has none."""
+    rows = connection.execute(
+        _SQL["find_numbers"], {"tenant": tenant_id, "contacts": list(contacts)}
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def change_trip(

@@ -61,7 +61,20 @@ class SendMail:
     expires_in: timedelta | None = None
 
 
-Wanted = Send | SendMail | ChangeTrip
+@dataclass(frozen=True, slots=True)
+class AskAgent:
+    """A question to an agent of the tenant's, whose answer goes to a contact; as `Send` else."""
+
+    contact_id: UUID
+    agent: str
+    instruction: str
+    phone_number_id: str | None = None
+    category: str | None = None
+    notification_category: str | None = None
+    expires_in: timedelta | None = None
+
+
+Wanted = Send | SendMail | ChangeTrip | AskAgent
 
 
 @dataclass(frozen=True)

@@ -199,15 +199,19 @@ set status = %(status)s, reason = left(%(reason)s, 500), result = %(result)s::js
     finished_at = coalesce(%(now)s::timestamptz, clock_timestamp())
 where tenant_id = %(tenant)s and id = %(id)s and status = 'started'
 
--- name: find_number
--- The number that the person last spoke with, else the tenant's oldest one; one that can send.
-select a.phone_number_id
-from messaging.whatsapp_accounts as a
-left join messaging.whatsapp_conversations as v
-    on v.tenant_id = a.tenant_id and v.account_id = a.id and v.contact_id = %(contact_id)s
-where a.tenant_id = %(tenant)s and a.is_active
-order by greatest(v.last_message_at, v.window_expires_at) desc nulls last, a.created_at, a.id
-limit 1
+-- name: find_numbers
+-- For each the number that the person last spoke with, else the tenant's oldest one; one that can send.
+select p.contact_id, n.phone_number_id
+from unnest(%(contacts)s::uuid[]) as p(contact_id)
+cross join lateral (
+    select a.phone_number_id
+    from messaging.whatsapp_accounts as a
+    left join messaging.whatsapp_conversations as v
+        on v.tenant_id = a.tenant_id and v.account_id = a.id and v.contact_id = p.contact_id
+    where a.tenant_id = %(tenant)s and a.is_active
+    order by greatest(v.last_message_at, v.window_expires_at) desc nulls last, a.created_at, a.id
+    limit 1
+) as n
 
 -- name: change_trip
 update messaging.trips
