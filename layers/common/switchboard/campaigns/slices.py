@@ -1,0 +1,97 @@
+"""One slice: the next recipients' messages, decided and stored as a batch of the API's is."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from switchboard import outbox
+from switchboard.campaigns.parameters import Missing, Parameters, Person, message_of
+from switchboard.kernel.db import Connection
+from switchboard.kernel.errors import ProblemError
+from switchboard.outbox import Answer, Origin, Outgoing
+from switchboard.outbox.wire import check
+from switchboard.store import recipients
+from switchboard.store.campaigns import Running
+from switchboard.store.recipients import Marked, Next
+from switchboard.tools import Tools
+
+
+def store_slice(
+    tools: Tools,
+    connection: Connection,
+    tenant_id: UUID,
+    campaign: Running,
+    parameters: Parameters,
+    *,
+    limit: int,
+) -> int:
+    """Store the messages of the next recipients, in the open transaction; returns how many.
+
+    Who lacks a value, or cannot be written to at all, is skipped with the reason. The policy
+    decides on each message as on any other.
+    """
+    people = recipients.take(connection, tenant_id, campaign.id, limit=limit)
+    retried = [one.contact_id for one in people if one.previous_message_id is not None]
+    arrived = set[UUID]()
+    if retried:
+        arrived = recipients.take_back(
+            connection, tenant_id, campaign.id, retried, now=campaign.now
+        )
+    marked: list[Marked] = []
+    whose: list[UUID] = []
+    items: list[Outgoing] = []
+    for one in people:
+        if one.contact_id in arrived:
+            continue
+        made = _outgoing(campaign, parameters, one)
+        if isinstance(made, Marked):
+            marked.append(made)
+        else:
+            whose.append(one.contact_id)
+            items.append(made)
+    if items:
+        answers = outbox.queue(tools, connection, tenant_id, items)
+        marked += [_marked(*pair) for pair in zip(whose, answers, strict=True)]
+    if marked:
+        recipients.mark(connection, tenant_id, campaign.id, marked, now=campaign.now)
+    return len(people)
+
+
+def _outgoing(campaign: Running, parameters: Parameters, one: Next) -> Outgoing | Marked:
+    if one.is_deleted:
+        return Marked(one.contact_id, "skipped", "contact_deleted")
+    person = Person(one.contact, one.variables)
+    try:
+        message, warnings = check(
+            message_of(parameters, campaign.template, campaign.language, person)
+        )
+    except Missing as missing:
+        return Marked(one.contact_id, "skipped", f"missing: {missing}")
+    except ProblemError as problem:
+        return Marked(one.contact_id, "skipped", _short(problem.detail))
+    return Outgoing(
+        phone_number_id=campaign.phone_number_id,
+        contact_id=person.id,
+        message=message,
+        warnings=warnings,
+        category=(campaign.category or "marketing").lower(),
+        notification_category=campaign.notification_category,
+        origin=Origin.CAMPAIGN,
+        origin_id=campaign.id,
+    )
+
+
+def _marked(contact_id: UUID, answer: Answer) -> Marked:
+    body = answer.body
+    if "id" not in body:
+        # Nothing is stored of it: no address, a value that does not fit.
+        return Marked(contact_id, "skipped", _short(str(body.get("detail", "not stored"))))
+    message_id = UUID(str(body["id"]))
+    if answer.status < 400:
+        return Marked(contact_id, "queued", None, message_id)
+    reason = (body.get("decision") or {}).get("reason")
+    return Marked(contact_id, str(body["message_status"]), reason, message_id)
+
+
+def _short(text: str) -> str:
+    return text[:200]
