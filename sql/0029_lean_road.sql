@@ -301,12 +301,13 @@ $$;
 -- Books messages of one number, the most urgent first; p_wanted: of the priorities 10, 20, 30. Received
 -- messages since the last look are booked with them, looked for four times a second at most: the table
 -- has partitions, and all of them are locked to read one. Returns how many of each may go out now.
-create or replace function messaging.take_tokens(
+-- (Settings of its own would cost a tenth of a single send: its callers have them.)
+drop function messaging.take_tokens(uuid, uuid, integer[], timestamptz);
+create function messaging.take_tokens(
     p_tenant uuid, p_account uuid, p_wanted integer[], p_now timestamptz,
     out granted integer[], out again_at timestamptz
 )
-    language plpgsql
-    set enable_seqscan = off as $$
+    language plpgsql as $$
 declare
     v_all integer := p_wanted[1] + p_wanted[2] + p_wanted[3];
     v_paid timestamptz;
@@ -315,7 +316,8 @@ declare
     v_tokens integer;
     -- A moment late: by then intake has committed what it gave an id.
     v_until uuid;
-    v_fresh uuid := messaging.uuid_at(p_now - interval '0.5 seconds');
+    v_fresh uuid := (lpad(to_hex((extract(epoch from p_now) * 1000)::bigint - 500), 12, '0')
+        || repeat('0', 20))::uuid;
     v_priority smallint;
 begin
     -- Nothing to look for, and room for all: one step.
@@ -380,6 +382,23 @@ begin
 end
 $$;
 
+-- The same for one message, which is over no other limit.
+create function messaging.book_send(
+    p_tenant uuid, p_id uuid, p_account uuid, p_priority smallint, p_now timestamptz
+) returns messaging.hold
+    language plpgsql as $$
+declare
+    v_booked record;
+begin
+    v_booked := messaging.take_tokens(p_tenant, p_account, array[(p_priority = 10)::integer,
+        (p_priority = 20)::integer, (p_priority = 30)::integer], p_now);
+    if v_booked.again_at is not null then
+        return row(p_id, 'throughput', v_booked.again_at)::messaging.hold;
+    end if;
+    return null;
+end
+$$;
+
 -- Attempts that are about to go out, and what the limits say: no row, they may.
 create or replace function messaging.book_sends(
     p_tenant uuid, p_items messaging.booking[], p_now timestamptz
@@ -393,17 +412,15 @@ declare
     v_place record;
     v_booked record;
     v_only messaging.booking := p_items[1];
+    v_hold messaging.hold;
 begin
     -- One message in a short thread within its window is over no limit but the number's.
     if cardinality(p_items) = 1 and not v_only.outside and not exists (
         select from messaging.whatsapp_conversations as c
         where c.tenant_id = p_tenant and c.id = v_only.conversation and c.message_count >= 30)
     then
-        select t.granted, t.again_at into v_booked
-        from messaging.take_tokens(p_tenant, v_only.account, array[(v_only.priority = 10)::integer,
-            (v_only.priority = 20)::integer, (v_only.priority = 30)::integer], p_now) as t;
-        return case when v_booked.again_at is null then '{}'
-            else array[row(v_only.id, 'throughput', v_booked.again_at)::messaging.hold] end;
+        v_hold := messaging.book_send(p_tenant, v_only.id, v_only.account, v_only.priority, p_now);
+        return case when v_hold.id is null then '{}' else array[v_hold] end;
     end if;
 
     -- The pair: only long threads can be over. Locked until the commit.
@@ -497,6 +514,222 @@ begin
                 and i.id <> all (array(select h.id from unnest(v_held) as h))));
     end if;
     return v_held;
+end
+$$;
+
+-- The one-item road of reserve_sends: the same rows in scalar steps, as few as there are rows.
+create or replace function messaging.reserve_send(
+    p_tenant uuid, p_token uuid, i messaging.outgoing, p_lease interval, p_now timestamptz
+) returns messaging.outgoing
+    language plpgsql as $$
+declare
+    v_shown boolean;
+    v_due timestamptz;
+    v_held messaging.hold;
+    v_root uuid;
+    v_count integer;
+begin
+    i.leased := false;
+    if i.key is not null then
+        insert into messaging.idempotency_keys as k (tenant_id, key, request_sha256, message_id,
+            answer, lease_until, created_at, expires_at)
+        values (p_tenant, i.key, decode(i.sha256, 'hex'), i.id, i.answer, p_now + p_lease, p_now,
+            p_now + interval '7 days')
+        on conflict (tenant_id, key) do update set request_sha256 = excluded.request_sha256,
+            message_id = excluded.message_id, answer = excluded.answer,
+            lease_until = excluded.lease_until, created_at = excluded.created_at,
+            expires_at = excluded.expires_at
+            where k.expires_at <= p_now;
+        if not found then
+            i.reserved := false;
+            return i;
+        end if;
+    end if;
+    i.reserved := true;
+
+    -- The contact of the question may have been merged since.
+    select c.merged_into into v_root
+    from messaging.contacts as c where c.tenant_id = p_tenant and c.id = i.contact;
+    if v_root is not null then
+        i.contact := v_root;
+    elsif i.contact is null then
+        insert into messaging.contact_identifiers as d (tenant_id, kind, value, contact_id, created_at)
+        values (p_tenant, 'phone', i.phone, i.new_contact, p_now)
+        on conflict (tenant_id, kind, value) do update set value = excluded.value
+        returning d.contact_id into i.contact;
+        if i.contact = i.new_contact then
+            insert into messaging.contacts (tenant_id, id, phone_number, created_at, updated_at)
+            values (p_tenant, i.contact, '+' || i.phone, p_now, p_now);
+        end if;
+    end if;
+
+    if i.cap is not null and i.state <> 'denied' then
+        i := (messaging.apply_caps(p_tenant, array[i], p_now))[1];
+    end if;
+    v_shown := i.state <> 'denied';
+
+    insert into messaging.whatsapp_conversations as c (tenant_id, id, account_id, contact_id,
+        message_count, last_message_at, last_message_key, last_message_preview,
+        last_message_direction, created_at, updated_at)
+    values (p_tenant, i.new_conversation, i.account, i.contact, v_shown::integer,
+        case when v_shown then p_now end, case when v_shown then i.id::text end,
+        case when v_shown then i.preview end, case when v_shown then 'outbound' end, p_now, p_now)
+    on conflict (tenant_id, account_id, contact_id) do update set
+        message_count = c.message_count + excluded.message_count,
+        last_message_key = case when messaging.outshines(excluded.last_message_at, c.last_message_at)
+            then excluded.last_message_key else c.last_message_key end,
+        last_message_preview = case when messaging.outshines(excluded.last_message_at, c.last_message_at)
+            then excluded.last_message_preview else c.last_message_preview end,
+        last_message_direction = case when messaging.outshines(excluded.last_message_at, c.last_message_at)
+            then excluded.last_message_direction else c.last_message_direction end,
+        last_message_at = greatest(c.last_message_at, excluded.last_message_at),
+        updated_at = p_now
+    returning c.id, c.message_count into i.conversation, v_count;
+
+    if i.state <> 'denied' then
+        i.leased := i.lease and not exists (select from messaging.send_attempts as o
+            where o.tenant_id = p_tenant and o.lane = i.conversation and o.phase <> 'unconfirmed'
+                and (o.lease_token is not null
+                    or (o.priority <= i.priority
+                        and messaging.holds_lane(o, p_now))));
+        v_due := coalesce(i.due_at, p_now);
+        if i.leased then
+            -- In a short thread within its window it is over no limit but the number's.
+            if v_count > 30 or i.outside then
+                v_held := (messaging.book_sends(p_tenant, array[row(i.id, i.account, i.conversation,
+                    i.contact, i.priority, coalesce(i.outside, false))::messaging.booking], p_now))[1];
+            else
+                v_held := messaging.book_send(p_tenant, i.id, i.account, i.priority, p_now);
+            end if;
+            if v_held.id is not null then
+                i.leased := false;
+                v_due := v_held.until;
+                i.decision := coalesce(i.decision, '[]') || messaging.held_entry(
+                    v_held.reason, v_held.until, i.kind, 1, p_now);
+            end if;
+        end if;
+        -- Both loops end: a lane that a worker takes between our look and our insert leaves the
+        -- attempt unleased, and unleased ones never collide.
+        loop
+            insert into messaging.send_attempts (tenant_id, message_id, account_id, contact_id,
+                conversation_id, lane, kind, priority, phase, lease_token, lease_until, due_at,
+                expires_at, intent_at, recipient, recipient_kind, created_at, held_by, template_id)
+            values (p_tenant, i.id, i.account, i.contact, i.conversation, i.conversation, i.kind,
+                i.priority, case when i.leased then i.state else 'pending' end,
+                case when i.leased then p_token end, case when i.leased then p_now + p_lease end,
+                v_due, i.expires_at,
+                case when i.leased and i.state = 'sending' then p_now end, i.recipient,
+                i.recipient_kind, p_now, v_held.reason, i.template)
+            on conflict (tenant_id, lane) where lease_token is not null do nothing;
+            exit when found;
+            i.leased := false;
+        end loop;
+        if not i.leased then
+            i.state := 'pending';
+        end if;
+    end if;
+
+    insert into messaging.whatsapp_messages (tenant_id, id, account_id, conversation_id, contact_id,
+        wa_context_id, direction, origin, origin_id, message_type, content, metadata, status,
+        status_rank, decision, category, notification_category, urgent, expires_at, occurred_at,
+        created_at, updated_at)
+    values (p_tenant, i.id, i.account, i.conversation, i.contact, i.context, 'outbound', i.origin,
+        i.origin_id, i.type, i.content, coalesce(i.metadata, '{}'), i.state,
+        messaging.status_rank(i.state), i.decision, i.category, i.notification_category,
+        coalesce(i.urgent, false), i.expires_at, p_now, p_now, p_now);
+    return i;
+end
+$$;
+
+-- The one-item road of advance_sends, likewise.
+create or replace function messaging.settle_send(
+    p_tenant uuid, p_token uuid, s messaging.settlement, p_now timestamptz
+) returns messaging.step
+    language plpgsql as $$
+declare
+    r messaging.step;
+    v_stood boolean := false;
+    v_falls boolean := s.result = 'retry';
+    v_target text := case s.result when 'retry' then 'pending' else s.result end;
+    v_rank smallint := messaging.status_rank(v_target);
+begin
+    if s.key is not null then
+        update messaging.idempotency_keys as k set answer = s.answer
+        where k.tenant_id = p_tenant and k.key = s.key and k.message_id = s.id and k.answer is null;
+    end if;
+    if s.wamid is not null then
+        insert into messaging.message_keys as k
+            (tenant_id, account_id, wa_message_id, message_id, created_at)
+        values (p_tenant, s.account, s.wamid, s.id, p_now)
+        on conflict (account_id, wa_message_id)
+            do update set message_id = coalesce(k.message_id, excluded.message_id)
+        returning k.xmax <> 0 into v_stood;
+    end if;
+    if s.wa_id is not null then
+        insert into messaging.contact_identifiers (tenant_id, kind, value, contact_id, created_at)
+        values (p_tenant, 'phone', s.wa_id, s.contact, p_now)
+        on conflict (tenant_id, kind, value) do nothing;
+    end if;
+
+    perform 1 from messaging.whatsapp_messages as m
+    where m.tenant_id = p_tenant and m.id = s.id for no key update;
+    if s.result in ('accepted', 'failed') then
+        with ended as (
+            delete from messaging.send_attempts as a
+            where a.tenant_id = p_tenant and a.message_id = s.id and a.lease_token = p_token
+                and a.phase = 'sending'
+            returning a.contact_id, a.recipient, a.attempt
+        )
+        insert into messaging.delivery_logs (tenant_id, id, message_id, contact_id, channel,
+            recipient, attempt, status, provider_response, error_code, error_message, created_at)
+        select p_tenant, messaging.new_id(p_now), s.id, e.contact_id, 'whatsapp', e.recipient,
+            e.attempt, s.result, s.response, s.code, s.message, p_now
+        from ended as e;
+    else
+        update messaging.send_attempts as a
+        set phase = case when v_falls then 'pending' else 'unconfirmed' end,
+            lease_token = null, lease_until = null,
+            due_at = p_now + coalesce(s.delay, 0) * interval '1 second',
+            tries = a.tries + (v_falls and not coalesce(s.keeps, false))::integer,
+            settle_at = case when not v_falls then p_now + messaging.settle_time(a.kind) end
+        where a.tenant_id = p_tenant and a.message_id = s.id and a.lease_token = p_token
+            and a.phase = 'sending';
+    end if;
+    if not found then
+        -- Fenced: only the id that Meta gave is kept.
+        update messaging.whatsapp_messages as m
+        set wa_message_id = coalesce(m.wa_message_id, s.wamid), updated_at = p_now
+        where m.tenant_id = p_tenant and m.id = s.id
+        returning m.id, 'fenced', m.status, m.wa_message_id into r;
+    else
+        update messaging.whatsapp_messages as m
+        set wa_message_id = coalesce(m.wa_message_id, s.wamid),
+            status = case when messaging.moves(m.status_rank, v_rank, v_falls)
+                then v_target else m.status end,
+            status_rank = case when messaging.moves(m.status_rank, v_rank, v_falls)
+                then v_rank else m.status_rank end,
+            accepted_at = case when v_target = 'accepted'
+                then coalesce(m.accepted_at, p_now) else m.accepted_at end,
+            failed_at = case when v_target = 'failed'
+                then least(m.failed_at, p_now) else m.failed_at end,
+            error_code = case when messaging.explains(v_target,
+                    messaging.moves(m.status_rank, v_rank, v_falls), p_now, s.errors, m.failed_at, m.errors)
+                then s.code else m.error_code end,
+            error_message = case when messaging.explains(v_target,
+                    messaging.moves(m.status_rank, v_rank, v_falls), p_now, s.errors, m.failed_at, m.errors)
+                then s.message else m.error_message end,
+            errors = case when messaging.explains(v_target,
+                    messaging.moves(m.status_rank, v_rank, v_falls), p_now, s.errors, m.failed_at, m.errors)
+                then s.errors else m.errors end,
+            retry_count = m.retry_count + v_falls::integer,
+            updated_at = p_now
+        where m.tenant_id = p_tenant and m.id = s.id
+        returning m.id, 'settled', m.status, m.wa_message_id into r;
+    end if;
+    if v_stood then
+        perform messaging.apply_status_events(p_tenant, s.account, array[s.wamid], p_now);
+    end if;
+    return r;
 end
 $$;
 
