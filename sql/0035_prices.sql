@@ -23,3 +23,29 @@ create index price_rates_card on messaging.price_rates (tenant_id, currency, val
 call messaging.protect('messaging.price_rates', 'select, insert, update, delete');
 create trigger touch before update on messaging.price_rates
     for each row execute function messaging.touch();
+
+-- A rule that is only tried out (automation/rehearsal.py): written for a moment in a transaction that is
+-- rolled back, so that the plan can be asked for it. Nothing is planned for it, and nobody waits for it.
+drop trigger plan_new on messaging.automation_rules;
+create trigger plan_new after insert on messaging.automation_rules
+    for each row when (coalesce(current_setting('switchboard.rehearsing', true), '') <> 'on')
+    execute function messaging.plan_rule();
+
+-- What a rule is planned for in a stretch of time, by the same view that writing facts and rules reads: the
+-- first `p_limit`, each with how many they are.
+create function messaging.planned_between(
+    p_tenant uuid, p_rule uuid, p_since timestamptz, p_until timestamptz, p_limit integer
+) returns table (subject_id uuid, occurrence text, due_at timestamptz, total bigint)
+    language plpgsql stable
+    set plan_cache_mode = 'force_generic_plan' set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off as $$
+begin
+    return query
+    select p.subject_id, p.occurrence, p.due_at, count(*) over ()
+    from messaging.automation_plan as p
+    where p.tenant_id = p_tenant and p.rule_id = p_rule
+        and p.due_at > p_since and p.due_at <= p_until
+    order by p.due_at, p.subject_id, p.occurrence
+    limit p_limit;
+end
+$$;

@@ -6,7 +6,7 @@ line: a slice's runs, jobs and next instants are committed with the due rows' go
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -112,6 +112,16 @@ def next_instant(config: Any, after: datetime) -> datetime | None:
         # A configuration of another release: its rule rests until it is written anew.
         log.error("automation.unreadable_schedule", error_type=type(error).__name__)
         return None
+
+
+def instants(config: Any, since: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield a schedule's planned instants later than `since` and no later than `until`."""
+    kind = TRIGGERS["schedule"]
+    assert kind.next is not None
+    known, instant = read(kind.config, config), kind.next(read(kind.config, config), since)
+    while instant is not None and instant <= until:
+        yield instant
+        instant = kind.next(known, instant)
 
 
 def named(instant: datetime) -> str:

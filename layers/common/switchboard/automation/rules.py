@@ -115,11 +115,11 @@ def create_rule(tools: Tools, tenant_id: UUID, new: NewRule) -> Rule:
     NotFound for a contact that is not known.
     """
     rule_id = tools.clock.new_id()  # named once: the work may run twice
-    columns, planned = _checked(new)
+    columns, planned = checked(new)
 
     def write(connection: Connection) -> Rule:
         store.hold_rules(connection, tenant_id, now=tools.clock.now)
-        _own_contact(connection, tenant_id, columns)
+        own_contact(connection, tenant_id, columns)
         store.insert_rule(connection, tenant_id, rule_id, columns, planned, now=tools.clock.now)
         _schedule(tools, connection, tenant_id, rule_id, columns)
         return _show(connection, tenant_id, rule_id)
@@ -140,8 +140,8 @@ def change_rule(tools: Tools, tenant_id: UUID, rule_id: UUID, change: RuleChange
         before = _show(connection, tenant_id, rule_id)
         whole = {name: getattr(before, name) for name in NewRule.model_fields}
         changed = {name: getattr(change, name) for name in change.model_fields_set}
-        columns, planned = _checked(read(NewRule, {**whole, **changed}))
-        _own_contact(connection, tenant_id, columns)
+        columns, planned = checked(read(NewRule, {**whole, **changed}))
+        own_contact(connection, tenant_id, columns)
         store.update_rule(connection, tenant_id, rule_id, columns, planned, now=tools.clock.now)
         if changed.keys() & {"trigger_type", "trigger_config", "is_active"}:
             _schedule(tools, connection, tenant_id, rule_id, columns)
@@ -190,7 +190,7 @@ def list_runs(tools: Tools, tenant_id: UUID, rule_id: UUID, wanted: RunFilter) -
     return transact(tools, tenant_id, find)
 
 
-def _checked(rule: NewRule) -> tuple[dict[str, Any], Planned]:
+def checked(rule: NewRule) -> tuple[dict[str, Any], Planned]:
     """Return a rule's columns and its plan; raises Unprocessable that names the member."""
     if rule.trigger_type not in TRIGGERS.names():
         raise _none_of("trigger_type", TRIGGERS.names())
@@ -220,7 +220,7 @@ def _none_of(field: str, names: list[str]) -> Unprocessable:
     return Unprocessable(f"{field} must be one of {', '.join(names)}", field=field)
 
 
-def _own_contact(connection: Connection, tenant_id: UUID, columns: dict[str, Any]) -> None:
+def own_contact(connection: Connection, tenant_id: UUID, columns: dict[str, Any]) -> None:
     """Put the contact that the id stands for now in its place; raises NotFound."""
     if columns["contact_id"] is None:
         return

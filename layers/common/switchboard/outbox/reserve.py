@@ -107,13 +107,34 @@ def judge(
     """
     now = tools.clock.now
     item = replace(item, key=None)
-    question = orjson.dumps([_question(0, item)]).decode()
-    asked: Sequence[Asked] = run(lambda conn: store.ask(conn, tenant_id, question, now))
-    reserver = _Reserver(tools, run, tenant_id, [item], uuid7(), scopes, lease=False)
-    plan = reserver.decide(asked[0])
+    document = orjson.dumps([question(0, item)]).decode()
+    asked: Sequence[Asked] = run(lambda conn: store.ask(conn, tenant_id, document, now))
+    decision = weigh(tools, tenant_id, item, asked[0], scopes=scopes).decision
+    assert decision is not None
+    return decision[0]
+
+
+def weigh(
+    tools: Tools,
+    tenant_id: UUID,
+    item: Outgoing,
+    asked: Asked,
+    *,
+    scopes: frozenset[str] | None = None,
+) -> Ready:
+    """Return what `reserve` would store of an item without a key, its decision with it.
+
+    Raises what a caller is told where nothing can be stored.
+    """
+
+    def nothing(_: Callable[[Connection], Any]) -> Any:
+        raise AssertionError("what is only weighed asks nothing more")
+
+    one = replace(asked, n=0)
+    plan = _Reserver(tools, nothing, tenant_id, [item], uuid7(), scopes, lease=False).decide(one)
     if plan is None or not plan.ready.decision:
         raise AssertionError("without a key there is a decision")
-    return plan.ready.decision[0]
+    return plan.ready
 
 
 @dataclass(slots=True)
@@ -145,7 +166,7 @@ class _Reserver:
     def round(self, todo: list[int]) -> list[int]:
         """Decide and store the items of `todo`; return those whose key was taken meanwhile."""
         now = self.tools.clock.now
-        questions = orjson.dumps([_question(n, self.items[n]) for n in todo]).decode()
+        questions = orjson.dumps([question(n, self.items[n]) for n in todo]).decode()
         plans: dict[int, _Plan] = {}
         for asked in self.run(
             lambda connection: store.ask(connection, self.tenant_id, questions, now)
@@ -283,17 +304,18 @@ def _is_held(row: Reserved) -> bool:
     return latest.get("reason") in {"pair_limit", "portfolio_limit"}
 
 
-def _question(n: int, item: Outgoing) -> dict[str, Any]:
-    question: dict[str, Any] = {"n": n, "from": item.phone_number_id}
+def question(n: int, item: Outgoing) -> dict[str, Any]:
+    """Return one member of p_items of messaging.ask_sends."""
+    asked: dict[str, Any] = {"n": n, "from": item.phone_number_id}
     if item.phone is not None:
-        question["phone"] = phones.national_variant(item.phone)
+        asked["phone"] = phones.national_variant(item.phone)
     else:
-        question["contact"] = item.contact_id
+        asked["contact"] = item.contact_id
     if item.key is not None:
-        question["key"] = item.key
+        asked["key"] = item.key
     if item.template is not None:
-        question["template"], question["language"] = item.template
-    return question
+        asked["template"], asked["language"] = item.template
+    return asked
 
 
 def _replay(item: Outgoing, asked: Asked, made: Reservation) -> None:

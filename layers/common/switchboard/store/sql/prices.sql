@@ -56,7 +56,8 @@ limit %(limit)s
 
 -- name: rates
 -- Of these categories all that is or was valid: whoever asks for a message of long ago needs the rate of then.
-select r.category, r.country, r.currency, r.valid_from, r.from_volume, r.market, r.amount
+select r.category, r.country, r.currency, r.valid_from, r.from_volume, r.market,
+    trim_scale(r.amount)
 from messaging.price_rates as r
 where r.tenant_id = %(tenant)s and r.category = any (%(categories)s::text[])
     and r.valid_from <= %(until)s::date
