@@ -1,4 +1,4 @@
-"""Fixtures of all suites: Postgres, a tenant's desk, the command line.
+"""Fixtures of all suites: Postgres, a tenant's desk, the command line, the simulator, a browser.
 
 `database` is what nearly every test wants: a migrated database of its own. The server below it is
 started when first asked for, one per test worker, and gone with the run (even one that is killed).
@@ -22,8 +22,11 @@ from local.postgres import PostgresServer
 from tests.databases import ClonedDatabase, cloned, make_template
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from tests.commanding import CommandLine
     from tests.managing import Desk
+    from tests.simulator_run import Simulator
 
 # The suite says the same of the same code every time; fresh examples are a fuzzer's business.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
@@ -114,6 +117,31 @@ def call(
     from tests.commanding import command_line
 
     return command_line(database, monkeypatch, capfd)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Simulator]:
+    """The simulator and a receiver of its webhooks, both listening, for a whole file."""
+    from tests.simulator_run import backend, simulator
+
+    with backend() as receiver, simulator(receiver) as running:
+        yield running
+
+
+@pytest.fixture
+def meta(running: Simulator) -> Simulator:
+    """The same, with nothing left of the test before."""
+    running.start_afresh()
+    return running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser, for a whole file."""
+    from tests.browsing import chromium
+
+    with chromium() as browser:
+        yield browser
 
 
 def _memory() -> str | None:

@@ -22,7 +22,7 @@ from switchboard.tools import Tools
 from tests.databases import ClonedDatabase
 from tests.functions.graph_server import GraphServer, serving
 from tests.sending import Place, PlainSealer, World
-from tests.simulator_run import FIRST, Simulator, backend, simulator
+from tests.simulator_run import FIRST, Simulator
 
 Made = dict[str, Any]
 PHONE = "4915112345678"
@@ -112,18 +112,6 @@ class Unsealed(PlainSealer):
     def seal(self, plain: str, *, tenant_id: UUID | str, purpose: str) -> bytes:
         """Return the token as it is."""
         return plain.encode()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
 
 
 @pytest.fixture

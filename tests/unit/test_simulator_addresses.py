@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from local.simulator.addresses import FIELDS
-from tests.browsing import chromium
-from tests.simulator_run import FIRST, Simulator, backend, simulator
+from tests.simulator_run import FIRST, Simulator
 
 Json = dict[str, Any]
 BEN = "447700900142"
@@ -25,24 +24,6 @@ def request(**more: Any) -> Json:
         "action": {"name": "address_message", "parameters": {"country": "IN", **more}},
     }
     return {"type": "interactive", "interactive": content}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
-
-
-@pytest.fixture(scope="module", name="chromium")
-def chromium_fixture() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

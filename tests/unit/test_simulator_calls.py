@@ -15,7 +15,7 @@ from switchboard.whatsapp import calls
 from switchboard.whatsapp.client import GraphClient, Rejected, Throttled
 from switchboard.whatsapp.webhook import parse
 from switchboard.whatsapp.webhook.items import Malformed, Unhandled
-from tests.simulator_run import FIRST, SECOND, THIRD, Json, Simulator, backend, simulator
+from tests.simulator_run import FIRST, SECOND, THIRD, Json, Simulator
 
 SDP = "v=0\r\no=- 7 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 DAY = 24 * 3600
@@ -27,18 +27,6 @@ REQUEST: Json = {
         "action": {"name": "call_permission_request"},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
 
 
 @pytest.fixture

@@ -5,24 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.simulator_run import FIRST, SECRET, Simulator, backend, simulator, wait_until
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
+from tests.simulator_run import FIRST, SECRET, Simulator, wait_until
 
 
 def code_of(answer: httpx.Response) -> int:

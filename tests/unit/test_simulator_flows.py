@@ -16,8 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from local.simulator.archive import Archive
 from local.simulator.flows import Flows
-from tests.browsing import chromium
-from tests.simulator_run import FIRST, SECOND, THIRD, Simulator, backend, simulator
+from tests.simulator_run import FIRST, SECOND, THIRD, Simulator
 
 Json = dict[str, Any]
 NAMES = (f"flow-{number}" for number in count())
@@ -95,18 +94,6 @@ BOOKING: Json = {
         },
     ],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
 
 
 def ask(
@@ -310,12 +297,6 @@ def test_flows_and_keys_survive_a_restart(tmp_path: Path) -> None:
 
 
 # --- the page ---
-
-
-@pytest.fixture(scope="module", name="chromium")
-def chromium_fixture() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

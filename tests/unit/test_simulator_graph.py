@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.simulator_run import FIRST, SECOND, THIRD, Simulator, backend, simulator
+from tests.simulator_run import FIRST, SECOND, THIRD, Simulator
 
 Json = dict[str, Any]
 ANA = "5215550001234"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
 
 
 def refusal(answer: httpx.Response) -> tuple[int, int]:

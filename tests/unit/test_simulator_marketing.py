@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,12 +10,6 @@ import pytest
 from switchboard.whatsapp.webhook import parse
 from switchboard.whatsapp.webhook.items import Malformed, Unhandled
 from tests.simulator_run import FIRST, SECOND, THIRD, Json, Simulator, backend, simulator
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
 
 
 @pytest.fixture

@@ -18,24 +18,12 @@ from switchboard.whatsapp.client import (
 )
 from switchboard.whatsapp.signature import matching
 from switchboard.whatsapp.webhook import Message, Status, Unknown, parse
-from tests.simulator_run import FIRST, SECRET, Simulator, backend, simulator
+from tests.simulator_run import FIRST, SECRET, Simulator
 
 Json = dict[str, Any]
 OUTBOUND = sorted((Path(__file__).parents[1] / "payloads" / "outbound").glob("*.json"))
 # Meta does not know it (yet), so neither does the simulator.
 UNHEARD_OF = {"type_of_tomorrow", "interactive_kind_of_tomorrow"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
 
 
 @pytest.fixture

@@ -11,28 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect
 
-from tests.browsing import chromium
-from tests.simulator_run import FIRST, THIRD, Simulator, backend, simulator, wait_until
+from tests.simulator_run import FIRST, THIRD, Simulator, wait_until
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module", name="chromium")
-def chromium_fixture() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
-
-
-@pytest.fixture
-def meta(running: Simulator) -> Simulator:
-    running.start_afresh()
-    return running
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,12 +20,6 @@ BODY = {
     "text": "Hi {{1}}, your table is kept until {{2}} tonight.",
     "example": {"body_text": [["Ana", "21:30"]]},
 }
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
 
 
 @pytest.fixture

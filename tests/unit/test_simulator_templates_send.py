@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browsing import chromium
-from tests.simulator_run import FIRST, Simulator, backend, simulator
+from tests.simulator_run import FIRST, Simulator
 from tests.template_messages import (
     TEMPLATES,
     body,
@@ -34,12 +34,6 @@ SUB_TYPES = (
     " URL, VOICE_CALL}"
 )
 IMAGE = header("image", {"link": "https://img.example/t.jpg"})
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Simulator]:
-    with backend() as receiver, simulator(receiver) as running:
-        yield running
 
 
 @pytest.fixture
