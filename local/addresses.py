@@ -65,10 +65,14 @@ def template_parameters(addresses: Addresses, log_level: str) -> dict[str, Any]:
         "GraphApiUrl": addresses.simulator_url,
         "RecipientAllowList": "",
         "PublicUrl": addresses.api_url,
+        # Nothing leaves the machine: any address may send.
+        "MailIdentity": "*",
     }
 
 
-def aws_resources(template: Template, kept: MadeOnce, server: PostgresServer) -> dict[str, Any]:
+def aws_resources(
+    addresses: Addresses, template: Template, kept: MadeOnce, server: PostgresServer
+) -> dict[str, Any]:
     """Return what the AWS stand-in must hold: the template's resources and the secrets' values.
 
     A secret is known by the variable through which the functions read it. The Meta app's is made
@@ -97,6 +101,10 @@ def aws_resources(template: Template, kept: MadeOnce, server: PostgresServer) ->
         "buckets": sorted(template.buckets.values()),
         "keys": sorted(template.keys.values()),
         "secrets": secrets,
+        "mail_events": {
+            "invoke_url": f"http://{HOST}:{addresses.invoke}",
+            "function": variable(template, "PROCESS_JOBS_FUNCTION"),
+        },
     }
 
 
@@ -136,6 +144,7 @@ def environment_file(
     arns = ("META_SECRET_ARN", "PREFERENCES_SECRET_ARN")
     for name in ("KMS_KEY_ID", *arns, "BACKLOG_BUCKET", "MEDIA_BUCKET"):
         values[name] = variable(template, name) or ""
+    values["SES_CONFIGURATION_SET"] = variable(template, "SES_CONFIGURATION_SET") or ""
     values["PROCESS_JOBS_FUNCTION"] = variable(template, "PROCESS_JOBS_FUNCTION") or ""
     return values | addresses.aws_environment()
 

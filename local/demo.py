@@ -83,6 +83,14 @@ async def seed(administer: Administer, kept: MadeOnce) -> list[Seeded]:
             shown = await _run(administer, "tenant show", tenant=number.slug)
         if "error" in shown:
             raise LocalError(f"The demo could not be registered: {shown['error']}")
+        if shown["tenant"]["email_from"] is None:
+            await _run(
+                administer,
+                "tenant update",
+                tenant=number.slug,
+                email_from=f"hello@{number.slug}.example",
+                email_from_name=number.tenant,
+            )
         if number.waba_id not in {row["waba_id"] for row in shown["wabas"]}:
             await _run(
                 administer,

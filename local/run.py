@@ -148,7 +148,7 @@ class LocalRun:
     async def _start_stores(
         self, addresses: Addresses, template: Template, kept: MadeOnce, postgres: PostgresServer
     ) -> None:
-        resources = aws_resources(template, kept, postgres)
+        resources = aws_resources(addresses, template, kept, postgres)
         aws = self._aws = self._child(
             "aws",
             [sys.executable, "-m", "local.aws", str(addresses.aws), str(self._folder("aws"))],
@@ -164,7 +164,7 @@ class LocalRun:
         finally:
             await starting
         aws.keep_alive(self._give_up)
-        self.say(f"S3, Secrets Manager and KMS on port {addresses.aws}")
+        self.say(f"S3, Secrets Manager, KMS and SES on port {addresses.aws}")
 
     async def _start_functions(self, addresses: Addresses, template: Template) -> Lambdas:
         settings = self._settings

@@ -29,7 +29,7 @@ from switchboard.accounts import (
     templates,
     uploads,
 )
-from switchboard.automation import rules
+from switchboard.automation import endpoints, rehearsal, rules
 from switchboard.campaigns.audience import counts, lists
 from switchboard.campaigns.audience import members as list_members
 from switchboard.facts import bookings, trips
@@ -51,9 +51,12 @@ from switchboard.inbox import (
 )
 from switchboard.intake import asked, letters
 from switchboard.kernel.page import Paged
+from switchboard.mail import look
+from switchboard.mail import templates as email_templates
 from switchboard.outbox.request import SendRequest
 from switchboard.prices import table
 from switchboard.store.account_events import AccountEvent
+from switchboard.store.agent_endpoints import AgentEndpoint
 from switchboard.store.automations import Rule, Run
 from switchboard.store.calls import Call
 from switchboard.store.catalog import Product
@@ -62,6 +65,8 @@ from switchboard.store.contact_lists import ContactList
 from switchboard.store.contact_lists import Member as ListMember
 from switchboard.store.contacts import Contact
 from switchboard.store.conversations import Conversation
+from switchboard.store.email_templates import EmailTemplate
+from switchboard.store.emails import Email, Suppression, WholeEmail
 from switchboard.store.facts import Booking, Trip
 from switchboard.store.flow_sessions import FlowSession
 from switchboard.store.flows import Flow
@@ -91,6 +96,8 @@ class Operation(NamedTuple):
 
 _CALL = "/v1/calls/{id}"
 _CONVERSATION = "/v1/conversations/{id}"
+_AGENT = "/v1/agent-endpoints/{id}"
+_EMAIL_TEMPLATE = "/v1/email-templates/{id}"
 _BOOKING, _TRIP = "/v1/bookings/{external_id}", "/v1/trips/{external_id}"
 _FLOW = "/v1/flows/{id}"
 _LIST = "/v1/lists/{id}"
@@ -381,12 +388,66 @@ OPERATIONS: dict[str, Operation] = {
         body=table.NewRates,
     ),
     "DELETE /v1/prices": Operation("Forget a card", "PriceCard", table.Card),
+    "GET /v1/email-templates": Operation(
+        "List templates of e-mails, the newest first", "EmailTemplate[]", Paged
+    ),
+    "POST /v1/email-templates": Operation(
+        "Make a template of e-mails",
+        "EmailTemplate",
+        body=email_templates.NewEmailTemplate,
+        status=201,
+    ),
+    f"GET {_EMAIL_TEMPLATE}": Operation("Show a template of e-mails", "EmailTemplate"),
+    f"PATCH {_EMAIL_TEMPLATE}": Operation(
+        "Change a template's texts; mails that wait stay as they are",
+        "EmailTemplate",
+        body=email_templates.EmailTemplateChange,
+    ),
+    f"DELETE {_EMAIL_TEMPLATE}": Operation(
+        "Forget a template of e-mails; rules that name it fail", "EmailTemplate"
+    ),
+    "GET /v1/emails": Operation("List e-mails, the newest first", "Email[]", look.EmailFilter),
+    "GET /v1/emails/{id}": Operation(
+        "Show an e-mail with its texts, its verdicts and what SES told of it", "WholeEmail"
+    ),
+    "GET /v1/email-suppressions": Operation(
+        "List addresses that get no e-mail any more", "Suppression[]", Paged
+    ),
+    "DELETE /v1/email-suppressions/{id}": Operation(
+        "Let an address get e-mails again", "Suppression", body=look.Lift
+    ),
+    "GET /v1/agent-endpoints": Operation("List the agents that automations ask", "AgentEndpoint[]"),
+    "POST /v1/agent-endpoints": Operation(
+        "Make an agent known; its secret is shown this once",
+        "AgentSecret",
+        body=endpoints.NewAgentEndpoint,
+        status=201,
+    ),
+    f"GET {_AGENT}": Operation("Show an agent's endpoint", "AgentEndpoint"),
+    f"PATCH {_AGENT}": Operation(
+        "Change an agent's address", "AgentEndpoint", body=endpoints.AgentEndpointChange
+    ),
+    f"DELETE {_AGENT}": Operation("Forget an agent; rules that name it fail", "AgentEndpoint"),
+    f"POST {_AGENT}/rotate": Operation(
+        "Make a new secret, shown this once; the present one signs beside it for a day",
+        "AgentSecret",
+    ),
     "GET /v1/rules": Operation("List automation rules, the newest first", "Rule[]", Paged),
     "POST /v1/rules": Operation(
         "Make an automation rule: what it is due for is planned with it",
         "Rule",
         body=rules.NewRule,
         status=201,
+    ),
+    "POST /v1/rules/dry-run": Operation(
+        "Say what a rule would have done that is not made; nothing is written",
+        "Rehearsal",
+        body=rehearsal.NewRuleTried,
+    ),
+    f"POST {_RULE}/dry-run": Operation(
+        "Say what it would have done in a past week; nothing is written",
+        "Rehearsal",
+        body=rehearsal.Stretch,
     ),
     f"GET {_RULE}": Operation("Show an automation rule", "Rule"),
     f"PATCH {_RULE}": Operation(
@@ -540,6 +601,7 @@ _NAMING = {
     *(f"{method} /v1/flows/public-key" for method in ("GET", "POST")),
     "POST /v1/media",
     "POST /v1/rules",
+    "POST /v1/rules/dry-run",
     "POST /v1/templates",
     "POST /v1/templates/sync",
     "POST /v1/verifications",
@@ -548,6 +610,8 @@ _NAMING = {
 #: Routes that something that exists may stand in the way of.
 _CONFLICTS = {
     f"DELETE {_FLOW}",
+    "POST /v1/agent-endpoints",
+    "POST /v1/email-templates",
     "PATCH /v1/contacts/{id}",
     "POST /v1/lists",
     "POST /v1/subscriptions",
@@ -774,6 +838,12 @@ def _schemas() -> Json:
         "Link": Link,
         "Checked": verifications.Checked,
         "Address": media.Address,
+        "AgentEndpoint": AgentEndpoint,
+        "Email": Email,
+        "EmailTemplate": EmailTemplate,
+        "Suppression": Suppression,
+        "WholeEmail": WholeEmail,
+        "Rehearsal": rehearsal.Rehearsal,
         "Rule": Rule,
         "Run": Run,
         "Subscription": Subscription,
@@ -827,6 +897,13 @@ def _schemas() -> Json:
         "properties": {
             "secret": {"type": "string", "description": "whsec_ and base64: signs what is told"},
             "subscription": _ref("Subscription"),
+        },
+    }
+    made["AgentSecret"] = {
+        "type": "object",
+        "properties": {
+            "secret": {"type": "string", "description": "whsec_ and base64: signs what is asked"},
+            "endpoint": _ref("AgentEndpoint"),
         },
     }
     made["Read"] = {
@@ -1049,7 +1126,7 @@ def _name(method: str, path: str) -> str:
     words = [part.strip("{}") for part in path.split("/")[2:] if part != "{id}"]
     one = "_one" if path.endswith("{id}") else ""
     return f"{method.lower()}_{'_'.join(words)}{one}".replace("-", "_") + (
-        "_by_id" if path.endswith("/{id}/replay") else ""
+        "_by_id" if path.endswith(("/{id}/replay", "/{id}/dry-run")) else ""
     )
 
 

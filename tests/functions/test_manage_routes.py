@@ -122,7 +122,19 @@ BODIES: dict[str, Any] = {
         "action_type": "send_whatsapp",
         "action_config": {"template": "trip_reminder"},
     },
+    "POST /v1/rules/dry-run": {
+        "name": "Reminder",
+        "trigger_type": "trip_start",
+        "trigger_config": {"days_before": 1},
+        "action_type": "send_whatsapp",
+        "action_config": {"template": "trip_reminder"},
+    },
     "PATCH /v1/rules/{id}": {"is_active": False},
+    "POST /v1/email-templates": {"name": "soon", "subject": "Soon", "text_body": "Soon."},
+    "PATCH /v1/email-templates/{id}": {"subject": "Soon"},
+    "DELETE /v1/email-suppressions/{id}": {"wording": "asked for it"},
+    "POST /v1/agent-endpoints": {"name": "concierge", "url": "https://127.0.0.1/run"},
+    "PATCH /v1/agent-endpoints/{id}": {"url": "https://127.0.0.1/run"},
     "POST /v1/subscriptions": {"url": "https://127.0.0.1/hook", "kinds": ["message"]},
     "PATCH /v1/subscriptions/{id}": {"kinds": ["status"]},
 }
@@ -132,6 +144,9 @@ FOREIGN = {
     "POST /v1/verifications": 404,
     "POST /v1/subscriptions": 201,
     "POST /v1/rules": 201,
+    "POST /v1/rules/dry-run": 200,  # of its own facts
+    "POST /v1/email-templates": 201,
+    "POST /v1/agent-endpoints": 201,
     "POST /v1/lists": 201,
     "POST /v1/audiences/count": 200,  # of its own
     "PUT /v1/prices": 200,
@@ -270,8 +285,9 @@ def fill(desk: Desk) -> dict[str, str]:
     )
     (people,) = desk.place.rows("contact_lists")
     desk.world.everything.execute(
-        "insert into messaging.automation_rules (tenant_id, name, trigger_type, action_type)"
-        " values (%s, 'Reminder', 'trip_start', 'send_whatsapp')",
+        "insert into messaging.automation_rules (tenant_id, name, trigger_type, trigger_config,"
+        " action_type, action_config) values (%s, 'Reminder', 'trip_start', '{\"days_before\": 1}',"
+        " 'send_whatsapp', '{\"template\": \"reminder\"}')",
         (desk.place.tenant_id,),
     )
     (rule,) = desk.place.rows("automation_rules")
@@ -280,7 +296,33 @@ def fill(desk: Desk) -> dict[str, str]:
         " market, amount) values (%s, 'EUR', '2026-10-01', 'utility', 'MX', 'MX', 0.02)",
         (desk.place.tenant_id,),
     )
+    desk.world.everything.execute(
+        "insert into messaging.email_templates (tenant_id, id, name, language, subject, text_body)"
+        " values (%s, %s, 'reminder', 'en', 'Soon', 'Soon.')",
+        (desk.place.tenant_id, message["id"]),
+    )
+    desk.world.everything.execute(
+        "insert into messaging.emails (tenant_id, id, contact_id, template_name, language,"
+        " category, address, subject, text_body, status, due_at, expires_at) values (%s, %s, %s,"
+        " 'reminder', 'en', 'utility', 'a@b.example', 'Soon', 'Soon.', 'sent', now(), now())",
+        (desk.place.tenant_id, message["id"], message["contact_id"]),
+    )
+    desk.world.everything.execute(
+        "insert into messaging.email_suppressions (tenant_id, id, address, reason, email_id,"
+        " contact_id, occurred_at, created_at)"
+        " values (%s, %s, 'a@b.example', 'bounce', %s, %s, now(), now())",
+        (desk.place.tenant_id, message["id"], message["id"], message["contact_id"]),
+    )
+    desk.world.everything.execute(
+        "insert into messaging.agent_endpoints (tenant_id, id, name, url, secret_sealed)"
+        " values (%s, %s, 'guide', 'https://acme.example/run', 'x')",
+        (desk.place.tenant_id, message["id"]),
+    )
+    mail = dict.fromkeys(
+        ("email_templates", "emails", "email_suppressions", "agent_endpoints"), str(message["id"])
+    )
     return {
+        **mail,
         "jobs": "987654321",
         "lists": str(people["id"]),
         "rules": str(rule["id"]),
@@ -313,9 +355,10 @@ def rows_of(desk: Desk) -> dict[str, Any]:
     codes = ("tracked_links", "phone_verifications", "contact_lists", "automation_rules")
     templates = ("whatsapp_templates", "trips", "bookings")
     flows = ("flow_sessions", "whatsapp_accounts")
+    mail = ("email_templates", "emails", "email_suppressions", "agent_endpoints")
     return {
         table: sorted(desk.place.rows(table), key=lambda row: str(row["id"]))
-        for table in (*tables, *others, *subscriptions, *codes, *flows, *templates)
+        for table in (*tables, *others, *subscriptions, *codes, *flows, *templates, *mail)
     }
 
 
@@ -332,7 +375,11 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
         "numbers",
         "accounts",
         "blocks",
+        "agent_endpoints",
         "dead_letters",
+        "email_suppressions",
+        "email_templates",
+        "emails",
         "flow_sessions",
         "flows",
         "jobs",
@@ -345,7 +392,8 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
             assert resource_of(route) == resource
     assert {guarded.scope for guarded in ROUTES.values()} <= SCOPES.keys()
     # What is only looked at, too long for an address.
-    looks = {"POST /v1/templates/{id}/preview", "POST /v1/audiences/count"}
+    tried = {"POST /v1/rules/dry-run", "POST /v1/rules/{id}/dry-run"}
+    looks = tried | {"POST /v1/templates/{id}/preview", "POST /v1/audiences/count"}
     for route in WRITES:
         assert ROUTES[route].scope.endswith(":write") or route in looks, route
 
@@ -427,8 +475,10 @@ def test_a_key_without_the_scope_is_refused_and_no_key_is_nobody(desk: Desk) -> 
         unknown = [uuid4() for _ in given]
         status = desk.call(route, *unknown, key=only, body=BODIES.get(route))[0]
         assert status in {200, 201, 202, 404} or (status == 400 and route in {*ASKS, *ASKED})
-    # With the right key a job, a subscription, a list and a rule were made.
+    # With the right key one of each of these was made.
     made = {
+        "email_templates": 0,
+        "agent_endpoints": 0,
         "scheduled_jobs": 0,
         "event_subscriptions": 0,
         "contact_lists": 0,

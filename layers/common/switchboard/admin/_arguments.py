@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from switchboard.access import SCOPES
+from switchboard.kernel.email_address import check_address
 
 
 def _lower(text: str) -> str:
@@ -31,6 +32,16 @@ def _known_scope(scope: str) -> str:
     return scope
 
 
+def _address(text: str) -> str:
+    return check_address(text) if text.strip() else ""
+
+
+def _one_line(text: str) -> str:
+    if not all(map(str.isprintable, text)):
+        raise ValueError("must be one line")
+    return text.strip()
+
+
 TenantRef = Annotated[str, Field(min_length=1, description="the tenant's slug or id")]
 Text100 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Text200 = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -38,6 +49,9 @@ MetaId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,32}$")]
 Scope = Annotated[str, AfterValidator(_known_scope)]
 #: KMS seals at most 4,096 bytes.
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+#: An empty text takes it away.
+EmailAddress = Annotated[str, AfterValidator(_address)]
+Line100 = Annotated[str, StringConstraints(max_length=100), AfterValidator(_one_line)]
 Emoji = Annotated[str, StringConstraints(max_length=16)]
 
 
@@ -76,6 +90,15 @@ class ChangedTenant(TheTenant):
     )
     marketing_cap_hours: int | None = Field(
         None, ge=1, le=8760, description="in so many hours, 168 (a week) at first"
+    )
+    email_from: EmailAddress | None = Field(
+        None, description="whose address its mails come from, verified with SES; empty: no mails"
+    )
+    email_from_name: Line100 | None = Field(
+        None, description="the name beside that address; empty: none"
+    )
+    email_reply_to: EmailAddress | None = Field(
+        None, description="where answers go; empty: to the sender"
     )
 
 

@@ -43,7 +43,8 @@ COMMANDS: dict[str, Command] = {
         Command("tenant list", arguments.Nothing, use_cases.list_tenants),
         Command("tenant show", arguments.TheTenant, use_cases.show_tenant, "--tenant acme"),
         Command("tenant update", arguments.ChangedTenant, use_cases.update_tenant,
-                "--tenant acme --marketing-cap 4 --marketing-cap-hours 168"),
+                "--tenant acme --marketing-cap 4 --marketing-cap-hours 168"
+                ' --email-from trips@acme.example --email-from-name "Acme Travel"'),
         Command("tenant disable", arguments.TheTenant, use_cases.disable_tenant, "--tenant acme"),
         Command("tenant enable", arguments.TheTenant, use_cases.enable_tenant, "--tenant acme"),
         Command("tenant stop", arguments.TheTenant, use_cases.stop_tenant, "--tenant acme"),

@@ -171,7 +171,7 @@ def show_tenant(tools: Tools, which: TheTenant) -> Holdings:
 
 
 def update_tenant(tools: Tools, changed: ChangedTenant) -> Tenant:
-    """Change a tenant's name, or how much marketing one person may get."""
+    """Change a tenant's name, how much marketing one may get, or whose address its mails have."""
     with _within(tools, changed.tenant) as (connection, tenant):
         store.update_tenant(
             connection,
@@ -179,6 +179,9 @@ def update_tenant(tools: Tools, changed: ChangedTenant) -> Tenant:
             name=changed.name,
             marketing_cap=changed.marketing_cap,
             marketing_cap_hours=changed.marketing_cap_hours,
+            email_from=changed.email_from,
+            email_from_name=changed.email_from_name,
+            email_reply_to=changed.email_reply_to,
         )
         return store.find_tenants(connection, str(tenant.id))[0]
 

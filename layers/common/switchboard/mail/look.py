@@ -37,7 +37,7 @@ class EmailFilter(Paged):
     """Which mails: of one contact, of one status, or all."""
 
     contact_id: UUID | None = Field(None, description="of this contact alone")
-    status: Status | None = Field(None, description="such as bounced; with a contact: all of them")
+    status: Status | None = Field(None, description="such as bounced")
 
 
 class Lift(Arguments):

@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from switchboard.kernel.db import Connection
-from switchboard.mail.address import check_address
+from switchboard.kernel.email_address import check_address
 from switchboard.mail.render import Missing, render
 from switchboard.mail.verdict import judge, status_of
 from switchboard.policy import Allowed, Deferred

@@ -45,6 +45,9 @@ class Tenant:
     sends_stopped_at: datetime | None
     marketing_cap: int | None
     marketing_cap_hours: int
+    email_from: str | None
+    email_from_name: str | None
+    email_reply_to: str | None
     created_at: datetime
 
 
@@ -169,8 +172,11 @@ def update_tenant(
     name: str | None,
     marketing_cap: int | None,
     marketing_cap_hours: int | None,
+    email_from: str | None,
+    email_from_name: str | None,
+    email_reply_to: str | None,
 ) -> None:
-    """Change what is not None; a cap of 0 takes it away."""
+    """Change what is not None; a cap of 0 and an empty text take it away."""
     connection.execute(
         _SQL["update_tenant"],
         {
@@ -178,6 +184,9 @@ def update_tenant(
             "name": name,
             "marketing_cap": marketing_cap,
             "marketing_cap_hours": marketing_cap_hours,
+            "email_from": email_from,
+            "email_from_name": email_from_name,
+            "email_reply_to": email_reply_to,
         },
     )
 

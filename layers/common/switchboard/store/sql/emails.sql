@@ -114,11 +114,13 @@ where m.tenant_id = %(tenant)s and m.status = %(status)s
 order by m.created_at desc, m.id desc limit %(limit)s
 
 -- name: list_of_contact
+-- As many as one person ever got: few enough to look through.
 select m.id, m.contact_id, m.rule_id, m.run_id, m.template_name, m.language, m.category,
     m.notification_category, m.address, m.subject, m.status, m.reason, m.attempt, m.ses_message_id,
     m.sent_at, m.delivered_at, m.bounced_at, m.complained_at, m.expires_at, m.created_at
 from messaging.emails as m
 where m.tenant_id = %(tenant)s and m.contact_id = %(contact)s
+    and (%(status)s::text is null or m.status = %(status)s)
     and (m.created_at, m.id) < (%(before)s::timestamptz, %(before_id)s::uuid)
 order by m.created_at desc, m.id desc limit %(limit)s
 

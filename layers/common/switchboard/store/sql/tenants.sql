@@ -3,7 +3,8 @@
 
 -- name: find_tenants
 -- Runs as role door, the only one that sees all tenants.
-select id, slug, name, is_active, sends_stopped_at, marketing_cap, marketing_cap_hours, created_at
+select id, slug, name, is_active, sends_stopped_at, marketing_cap, marketing_cap_hours,
+    email_from, email_from_name, email_reply_to, created_at
 from messaging.tenants
 where %(wanted)s::text is null or %(wanted)s::text in (slug, id::text)
 order by created_at, slug
@@ -16,12 +17,15 @@ on conflict (slug) do nothing
 update messaging.tenants set is_active = %(is_active)s where id = %(tenant_id)s
 
 -- name: update_tenant
--- A cap of 0 takes it away; what is null stays.
+-- A cap of 0 and an empty text take it away; what is null stays.
 update messaging.tenants
 set name = coalesce(%(name)s, name),
     marketing_cap = case when %(marketing_cap)s::integer is null then marketing_cap
         else nullif(%(marketing_cap)s::integer, 0) end,
-    marketing_cap_hours = coalesce(%(marketing_cap_hours)s, marketing_cap_hours)
+    marketing_cap_hours = coalesce(%(marketing_cap_hours)s, marketing_cap_hours),
+    email_from = nullif(coalesce(%(email_from)s::text, email_from), ''),
+    email_from_name = nullif(coalesce(%(email_from_name)s::text, email_from_name), ''),
+    email_reply_to = nullif(coalesce(%(email_reply_to)s::text, email_reply_to), '')
 where id = %(tenant_id)s
 
 -- name: set_tenant_stopped
