@@ -49,3 +49,59 @@ begin
     limit p_limit;
 end
 $$;
+
+-- Forgets runs that ended longer than p_keep ago: one stretch of at most p_limit, behind the place p_tenant,
+-- p_started, p_id (null: the tenant's first). Not those that still count: what a cap counts, what a cool-down looks
+-- at, and what is not beyond its rule's grace and could be planned again. Returns the next place; no tenant: that was all.
+create function messaging.retire_runs(
+    p_keep interval, p_limit integer, p_tenant uuid, p_started timestamptz, p_id uuid,
+    p_now timestamptz default null,
+    out retired integer, out next_tenant uuid, out next_started timestamptz, out next_id uuid
+)
+    language plpgsql security definer set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = 'force_generic_plan' set enable_seqscan = off set enable_bitmapscan = off
+    set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+    v_now timestamptz := coalesce(p_now, clock_timestamp());
+    v_walked integer;
+begin
+    with stretch as materialized (
+        select u.tenant_id, u.id, u.started_at
+        from messaging.automation_runs as u
+        where u.tenant_id = p_tenant and u.started_at < v_now - p_keep
+            and (u.started_at, u.id) > (coalesce(p_started, '-infinity'::timestamptz),
+                coalesce(p_id, '00000000-0000-0000-0000-000000000000'::uuid))
+        order by u.started_at, u.id limit p_limit
+    ), gone as (
+        delete from messaging.automation_runs as d
+        using stretch as s, messaging.automation_rules as r
+        where d.tenant_id = s.tenant_id and d.id = s.id
+            and r.tenant_id = d.tenant_id and r.id = d.rule_id
+            and d.finished_at < v_now - p_keep and d.due_at < v_now - r.grace
+            and (d.status <> 'done' or (r.cap_per_contact is null
+                and (r.cool_down is null or d.finished_at < v_now - r.cool_down)))
+        returning d.id
+    ), last as (
+        select s.started_at, s.id from stretch as s order by s.started_at desc, s.id desc limit 1
+    )
+    select (select count(*) from stretch), (select count(*) from gone), l.started_at, l.id
+    into v_walked, retired, next_started, next_id
+    from (values (1)) as one left join last as l on true;
+    next_tenant := p_tenant;
+    if v_walked < p_limit then
+        next_started := null;
+        next_id := null;
+        next_tenant := (select u.tenant_id from messaging.automation_runs as u
+            where u.tenant_id > p_tenant order by u.tenant_id limit 1);
+    end if;
+end
+$$;
+grant delete on messaging.automation_runs to door;
+revoke execute on function
+    messaging.retire_runs(interval, integer, uuid, timestamptz, uuid, timestamptz) from public;
+grant execute on function
+    messaging.retire_runs(interval, integer, uuid, timestamptz, uuid, timestamptz) to app;
+grant create on schema messaging to door;
+alter function messaging.retire_runs(interval, integer, uuid, timestamptz, uuid, timestamptz)
+    owner to door;
+revoke create on schema messaging from door;

@@ -48,6 +48,25 @@ def get_runs(tools: Tools, caller: Caller, request: Request) -> Response:
     return reply(200, rules.list_runs(tools, caller.tenant_id, wanted, which))
 
 
+def post_dry_run(tools: Tools, caller: Caller, request: Request) -> Response:
+    """Say what a rule would have done that is not made."""
+    # Asks the policy and the prices: a cold start for the rest does not pay for it.
+    from switchboard.automation import rehearsal
+
+    given = read(rehearsal.NewRuleTried, request.json(LIMIT))
+    return reply(200, rehearsal.rehearse_new(tools, caller.tenant_id, given))
+
+
+def post_rule_dry_run(tools: Tools, caller: Caller, request: Request) -> Response:
+    """Say what a rule would have done in a past week."""
+    from switchboard.automation import rehearsal
+
+    wanted = _id(request)
+    given = request.json(LIMIT) if request.body(LIMIT).strip() else {}
+    stretch = read(rehearsal.Stretch, given)
+    return reply(200, rehearsal.rehearse_rule(tools, caller.tenant_id, wanted, stretch))
+
+
 def _id(request: Request) -> UUID:
     return read_id(request.path, "this rule")
 
@@ -56,6 +75,8 @@ _ONE = "/v1/rules/{id}"
 ROUTES = {
     "GET /v1/rules": Guarded("rules:read", get_rules),
     "POST /v1/rules": Guarded("rules:write", post_rule),
+    "POST /v1/rules/dry-run": Guarded("rules:read", post_dry_run),
+    f"POST {_ONE}/dry-run": Guarded("rules:read", post_rule_dry_run),
     f"GET {_ONE}": Guarded("rules:read", get_rule),
     f"PATCH {_ONE}": Guarded("rules:write", patch_rule),
     f"DELETE {_ONE}": Guarded("rules:write", delete_rule),

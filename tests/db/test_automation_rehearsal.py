@@ -14,9 +14,11 @@ from psycopg import sql
 
 from switchboard.automation import rehearsal
 from switchboard.automation.rehearsal import NewRuleTried, Rehearsal, Stretch
+from switchboard.automation.rules import NewRule, checked
 from switchboard.kernel.arguments import read
 from switchboard.kernel.errors import NotFound, Unprocessable
 from switchboard.prices import table
+from switchboard.store import rehearsals
 from switchboard.store.automations import Rule
 from tests.automating import TEXT, Automations
 from tests.databases import ClonedDatabase
@@ -285,16 +287,11 @@ class TestNothing:
         tools = at.tools()
         link = at.another_process().db.connection()
         with tools.db.transaction(at.place.tenant_id) as connection:
-            given = {
-                "name": "R",
-                "trigger_type": "trip_start",
-                "trigger_config": {"days_before": 0},
-            }
-            new = read(
-                NewRuleTried, {**given, "action_type": "send_whatsapp", "action_config": TEXT}
-            )
-            columns, planned = rehearsal.checked(new)
-            found, total = rehearsal.rehearsals.find_planned_of(
+            given: dict[str, Any] = {"name": "R", "trigger_type": "trip_start"}
+            given |= {"trigger_config": {"days_before": 0}}
+            given |= {"action_type": "send_whatsapp", "action_config": TEXT}
+            columns, planned = checked(read(NewRule, given))
+            found, total = rehearsals.find_planned_of(
                 connection,
                 at.place.tenant_id,
                 uuid4(),
@@ -312,7 +309,9 @@ class TestNothing:
             assert held == (0,)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 30))]
+)
 def test_a_week_that_is_tried_is_the_week_that_was(database: ClonedDatabase, seed: int) -> None:
     """What it says of a week equals what evaluator, engine and policy did in it."""
     at = Automations(database, now=SPRING)
@@ -329,8 +328,8 @@ def _live_and_compare(at: Automations, dice: random.Random) -> None:
         zone = dice.choice(["Europe/Berlin", "America/Lima", "Asia/Tokyo", None])
         contact(at, person, timezone=zone, opt_in_status=dice.choice(["pending", "opted_in"]))
         if dice.random() < 0.4:
-            start, end = dice.choice([("22:00", "07:30"), ("01:00", "02:30"), ("08:00", "20:00")])
-            quiet(at, person, start, end)
+            hours = dice.choice([("22:00", "07:30"), ("01:00", "02:30"), ("08:00", "20:00")])
+            quiet(at, person, *hours)
         if dice.random() < 0.3:
             contact(at, person, opt_in_status="opted_out", opted_out_at=SPRING - timedelta(days=9))
     for _ in range(25):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
-from switchboard.automation import rules
+from switchboard.automation import rehearsal, rules
+from switchboard.automation.rehearsal import NewRuleTried, Rehearsal, Stretch
 from switchboard.automation.rules import NewRule, RuleChange, RunFilter
 from switchboard.commands._given import Object
 from switchboard.commands._resource import Command, Resource
-from switchboard.kernel.arguments import Arguments
+from switchboard.kernel.arguments import Arguments, read
+from switchboard.kernel.errors import Unprocessable
 from switchboard.kernel.page import Page, Paged
 from switchboard.store.automations import Rule, Run
 from switchboard.tools import Tools
@@ -40,6 +43,15 @@ class GivenChange(RuleChange, TheRule):
     conditions: Object | None = Field(None, description=f"what must hold besides, {_JSON}")
     action_config: Object | None = Field(None, description=f"the action's own, {_JSON}")
     metadata: Object | None = Field(None, description=f"the caller's own, {_JSON}")
+
+
+class TheTriedRule(Stretch):
+    """A rule that is made, or the document of one that is not, and the stretch."""
+
+    rule: UUID | None = Field(None, description="the rule's id")
+    document: Object | None = Field(
+        None, description=f"in its place a rule as the route that makes one takes it, {_JSON}"
+    )
 
 
 class ItsRuns(RunFilter, TheRule):
@@ -79,6 +91,17 @@ def list_runs(tools: Tools, tenant_id: UUID, which: ItsRuns) -> Page[Run]:
     return rules.list_runs(tools, tenant_id, which.rule, wanted)
 
 
+def rehearse(tools: Tools, tenant_id: UUID, given: TheTriedRule) -> Rehearsal:
+    """Say what a rule would have done in a past week, and write nothing."""
+    times: dict[str, Any] = {"from": given.from_, "until": given.until, "limit": given.limit}
+    if (given.rule is None) == (given.document is None):
+        raise Unprocessable("exactly one of rule and document must be given", field="rule")
+    if given.rule is not None:
+        return rehearsal.rehearse_rule(tools, tenant_id, given.rule, read(Stretch, times))
+    new = read(NewRuleTried, {**(given.document or {}), **times})
+    return rehearsal.rehearse_new(tools, tenant_id, new)
+
+
 _ID = "--rule 6f1d7c52-7f7e-4f27-9d11-3a4f6d1c9b10"
 KIND = Resource(
     "rules",
@@ -100,6 +123,7 @@ KIND = Resource(
         ),
         Command("update", GivenChange, update_rule, f"{_ID} --no-is-active"),
         Command("delete", TheRule, delete_rule, _ID),
+        Command("dry-run", TheTriedRule, rehearse, f"{_ID} --until 2027-01-31T00:00:00Z"),
         Command(
             "runs",
             ItsRuns,

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         180, ge=1, description="days after which a dead letter that nobody resolved is deleted"
     )
     job_days: int = Field(14, ge=1, description="days after which a job that has ended is deleted")
+    run_days: int = Field(
+        365, ge=1, description="days after which a run of a rule that has ended is deleted"
+    )
     stage: str = Field("local", description="local, dev, staging or prod")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     parameters_secrets_extension_http_port: int = Field(

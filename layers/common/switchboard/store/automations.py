@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -442,6 +442,41 @@ def change_trip(
     ).rowcount
     connection.execute(_SQL["set_chain"], {"chain": []})
     return changed > 0
+
+
+class Retired(NamedTuple):
+    """How many runs were forgotten, and the place to go on behind; no tenant: that was all."""
+
+    runs: int
+    tenant_id: UUID | None
+    started_at: datetime | None
+    id: UUID | None
+
+
+#: Before the first run.
+BEGINNING = Retired(0, UUID(int=0), None, None)
+
+
+def retire_runs(
+    connection: Connection, *, keep: timedelta, limit: int, after: Retired, now: datetime | None
+) -> Retired:
+    """Forget what ended longer ago than `keep` and does not count any more, of any tenant.
+
+    It looks at no more than `limit` runs behind `after`.
+    """
+    row = connection.execute(
+        _SQL["retire_runs"],
+        {
+            "keep": keep,
+            "limit": limit,
+            "tenant_id": after.tenant_id,
+            "started": after.started_at,
+            "id": after.id,
+            "now": now,
+        },
+    ).fetchone()
+    assert row is not None
+    return Retired(*row)
 
 
 def _id(text: str) -> UUID | None:

@@ -222,3 +222,7 @@ set status = coalesce(%(status)s, status), title = coalesce(%(title)s, title),
     as_of = greatest(as_of, coalesce(%(now)s::timestamptz, clock_timestamp())),
     updated_at = coalesce(%(now)s::timestamptz, clock_timestamp())
 where tenant_id = %(tenant)s and id = %(id)s
+
+-- name: retire_runs
+select retired, next_tenant, next_started, next_id
+from messaging.retire_runs(%(keep)s, %(limit)s, %(tenant_id)s, %(started)s, %(id)s, %(now)s)
