@@ -7,11 +7,13 @@ import json
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from switchboard import mail
+from switchboard.intake import letters as dead_letters
 from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.settings import Settings
 from switchboard.mail import events
@@ -59,7 +61,9 @@ def story(mailing: Mailing, row: dict[str, Any], *kinds: str) -> list[Event]:
         "open": ("Open", "09", {"open": {"ipAddress": "192.0.2.1"}}),
     }
     return [
-        mailing.event(row, told[kind][0], f"2031-03-03T12:00:{told[kind][1]}.000Z", **told[kind][2])
+        mailing.event(
+            row, told[kind][0], f"2031-03-03T12:00:{told[kind][1]}.000Z", **deepcopy(told[kind][2])
+        )
         for kind in kinds
     ]
 
@@ -346,6 +350,27 @@ def test_while_the_database_is_away_nothing_is_taken(mailing: Mailing) -> None:
     away = Tools(Settings(database_url="postgresql://app@127.0.0.1:1/nowhere"))
     with pytest.raises(Unavailable):
         events.take(away, story(mailing, row, "hard")[0])
+
+
+def test_a_kept_event_is_taken_when_it_is_replayed_after_a_fix(mailing: Mailing) -> None:
+    row = sent(mailing)
+    (event,) = story(mailing, row, "hard")
+    mailing.sql("update messaging.emails set id = gen_random_uuid() where id = %s", row["id"])
+    assert mailing.take(event) == "letter"
+    (letter,) = mailing.place.everything.execute(
+        "select id from messaging.webhook_dead_letters where tenant_id = %s", (SYSTEM_TENANT,)
+    ).fetchall()
+    shown = dead_letters.replay(mailing.tools(), SYSTEM_TENANT, letter[0])
+    assert (shown.reason, shown.detail, shown.replays, shown.resolved_at) == (
+        "email_event",
+        "there is no such mail",
+        1,
+        None,
+    )
+    mailing.sql("update messaging.emails set id = %s", row["id"])
+    shown = dead_letters.replay(mailing.tools(), SYSTEM_TENANT, letter[0])
+    assert shown.resolved_at is not None
+    assert mailing.row()["status"] == "bounced"
 
 
 def letters(mailing: Mailing) -> list[dict[str, Any]]:

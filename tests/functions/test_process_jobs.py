@@ -14,6 +14,7 @@ import pytest
 
 from functions.process_jobs import app
 from switchboard.jobs._kind import JOB_KINDS
+from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
 from tests.databases import ClonedDatabase
@@ -110,3 +111,58 @@ def test_a_job_of_a_kind_without_code_stays(tools: Tools, database: ClonedDataba
             "select status, attempts from messaging.scheduled_jobs where tenant_id = %s", (tenant,)
         ).fetchone()
     assert row == ("pending", 0)
+
+
+# ----------------------------------------------------------------------------- events of mails
+
+
+def event_of_ses(tenant: str = "0d5f3c1e-0000-4000-8000-000000000001") -> dict[str, Any]:
+    """Return an event of a mail that is not there."""
+    tags = {"switchboard_tenant": [tenant], "switchboard_email": [tenant]}
+    return {
+        "source": "aws.ses",
+        "detail-type": "Email Bounced",
+        "time": "2031-03-03T12:00:09Z",
+        "detail": {
+            "eventType": "Bounce",
+            "bounce": {"bounceType": "Permanent", "timestamp": "2031-03-03T12:00:09Z"},
+            "mail": {"messageId": "1", "tags": tags},
+        },
+    }
+
+
+def kept(database: ClonedDatabase) -> list[tuple[str, str]]:
+    with psycopg.connect(database.superuser_url) as everything:
+        return everything.execute(
+            "select reason, detail from messaging.webhook_dead_letters order by detail"
+        ).fetchall()
+
+
+def test_what_ses_tells_is_taken_and_no_job_is_run(tools: Tools, database: ClonedDatabase) -> None:
+    assert app.handler(event_of_ses(), Context()) == {"mail_event": "letter"}
+    assert kept(database) == [("email_event", "there is no such mail")]
+    with psycopg.connect(database.superuser_url) as everything:
+        assert everything.execute("select from messaging.scheduled_jobs").fetchall() == []
+
+
+def test_a_batch_of_events_is_taken_each_for_itself(
+    tools: Tools, database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = [json.dumps(event_of_ses()), "{no", "[]", json.dumps({"source": "aws.ses"})]
+    records = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
+    assert app.handler({"Records": records}, Context()) == {"batchItemFailures": []}
+    assert {reason for reason, _ in kept(database)} == {"email_event"}
+    assert len(kept(database)) == 4
+
+
+def test_while_the_database_is_away_events_come_again(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Tools(Settings(database_url="postgresql://app@127.0.0.1:1/nowhere"))
+    monkeypatch.setattr(app, "tools", lambda: away)
+    records = [{"messageId": "a", "body": json.dumps(event_of_ses())}]
+    assert app.handler({"Records": records}, Context()) == {
+        "batchItemFailures": [{"itemIdentifier": "a"}]
+    }
+    with pytest.raises(Unavailable):
+        app.handler(event_of_ses(), Context())

@@ -1,4 +1,4 @@
-"""The stand-ins for S3, Secrets Manager and KMS: what they hold survives `kill -9`."""
+"""The stand-ins for S3, Secrets Manager, KMS and SES: what they hold survives `kill -9`."""
 
 from __future__ import annotations
 
@@ -200,3 +200,29 @@ def test_objects_put_by_many_at_once_are_all_kept(running: RunningAws) -> None:
     running.kill_and_start()
     many = [key for key in _keys(running, "backlog") if key.startswith("many/")]
     assert len(many) == 100
+
+
+def test_mails_survive_a_kill_and_what_ses_refuses_is_refused(running: RunningAws) -> None:
+    def send(subject: str) -> Any:
+        return running.client("sesv2").send_email(
+            FromEmailAddress="Casa Verde <hello@casa-verde.example>",
+            Destination={"ToAddresses": ["ana@acme.example"]},
+            Content={
+                "Simple": {
+                    "Subject": {"Data": subject},
+                    "Body": {"Text": {"Data": "Hello", "Charset": "UTF-8"}},
+                }
+            },
+        )
+
+    def mails() -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/_mails", timeout=5) as told:
+            kept: list[dict[str, Any]] = json.load(told)
+            return kept
+
+    message_id = send("Hello")["MessageId"]
+    with pytest.raises(ClientError) as refused:
+        send("Hello\r\nBcc: x@y.example")
+    assert refused.value.response["Error"]["Code"] == "BadRequestException"
+    running.kill_and_start()
+    assert [mail["MessageId"] for mail in mails()] == [message_id]

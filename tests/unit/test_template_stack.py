@@ -303,8 +303,8 @@ def test_the_webhook_can_open_no_access_token_and_knows_no_graph(stack: Resource
         ("SendMessageFunction", {"access_token"}),
         # It checks codes, by the keys of their digests.
         ("ManageFunction", {"access_token", "verification_key"}),
-        # It also signs what subscribers are told.
-        ("ProcessJobsFunction", {"access_token", "subscription_secret"}),
+        # It also signs what subscribers are told, and what agents are asked.
+        ("ProcessJobsFunction", {"access_token", "subscription_secret", "agent_secret"}),
     ],
 )
 def test_senders_open_access_tokens_and_know_no_app_secret(
@@ -322,7 +322,8 @@ def test_who_signs_and_who_opens_links_to_preferences_reads_their_key_and_nobody
         for function in FUNCTIONS
         if "PreferencesSecret" in {n for s in statements(stack, function) for n in references(s)}
     }
-    assert readers == {"ManageFunction", "WebhookFunction"}
+    # process_jobs puts a link into mails.
+    assert readers == {"ManageFunction", "WebhookFunction", "ProcessJobsFunction"}
     for function in FUNCTIONS:
         variables = stack[function]["Properties"]["Environment"]["Variables"]
         assert ("PREFERENCES_SECRET_ARN" in variables) is (function in readers)
@@ -333,7 +334,10 @@ def test_who_signs_and_who_opens_links_to_preferences_reads_their_key_and_nobody
     [
         ("MigrateFunction", {"access_token", "app_secret", "verify_token"}),
         # It cannot open what others sign with, only the keys of codes that it checks itself.
-        ("ManageFunction", {"subscription_secret", "verify_token", "verification_key"}),
+        (
+            "ManageFunction",
+            {"subscription_secret", "agent_secret", "verify_token", "verification_key"},
+        ),
         ("WebhookFunction", set()),
         ("SendMessageFunction", set()),
         ("ProcessJobsFunction", set()),
@@ -416,6 +420,55 @@ def test_both_schedules_tick_every_minute_and_lost_ticks_are_kept(stack: Resourc
         assert properties["Target"]["DeadLetterConfig"] == {
             "Arn": {"Fn::GetAtt": ["LostTicks", "Arn"]}
         }
+
+
+def test_process_jobs_alone_sends_mail_and_only_where_there_is_an_identity(
+    stack: Resources,
+) -> None:
+    (name,) = of_type(stack, "AWS::SES::ConfigurationSet")
+    senders = {
+        function: statement
+        for function in FUNCTIONS
+        for statement in statements(stack, function)
+        if any(action.startswith("ses:") for action in actions(statement))
+    }
+    assert set(senders) == {"ProcessJobsFunction"}
+    statement = senders["ProcessJobsFunction"]
+    assert actions(statement) == ["ses:SendEmail"]
+    identity, configuration_set = statement["Resource"]
+    assert identity["Fn::Sub"].endswith(":identity/${MailIdentity}")
+    assert configuration_set["Fn::Sub"].endswith(f":configuration-set/${{{name}}}")
+    variables = stack["ProcessJobsFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["SES_CONFIGURATION_SET"] == {"Ref": name}
+
+
+def test_what_ses_tells_of_our_mails_waits_in_a_queue_until_it_is_taken(stack: Resources) -> None:
+    (destination,) = of_type(stack, "AWS::SES::ConfigurationSetEventDestination").values()
+    told = destination["Properties"]["EventDestination"]
+    # Opens and clicks are nobody's business here.
+    assert set(told["MatchingEventTypes"]) == {
+        "SEND",
+        "REJECT",
+        "BOUNCE",
+        "COMPLAINT",
+        "DELIVERY",
+        "DELIVERY_DELAY",
+    }
+    rule = stack["MailEventRule"]["Properties"]
+    assert rule["EventPattern"]["source"] == ["aws.ses"]
+    ours = rule["EventPattern"]["detail"]["mail"]["tags"]["ses:configuration-set"]
+    assert ours == [{"Ref": "MailConfigurationSet"}]
+    assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["MailEvents", "Arn"]}]
+    queue = stack["MailEvents"]["Properties"]
+    lambda_timeout = stack["ProcessJobsFunction"]["Properties"]["Timeout"]
+    assert queue["VisibilityTimeout"] >= 6 * lambda_timeout
+    assert "LostMailEvents" in set(references(queue["RedrivePolicy"]))
+    (source,) = of_type(stack, "AWS::Lambda::EventSourceMapping").values()
+    assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert "ProcessJobsFunctionAliaslive" in set(references(source))
+    (allowed,) = stack["MailEventsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+    assert "MailEventRule" in set(references(allowed["Condition"]))
 
 
 def test_every_log_is_kept_for_a_named_time_and_encrypted(stack: Resources) -> None:

@@ -24,13 +24,14 @@ from switchboard.kernel.errors import NotFound, Unavailable
 from switchboard.kernel.log import log
 from switchboard.kernel.page import Page, Paged, as_id, as_time, read_cursor, write_cursor
 from switchboard.store import jobs, letters
-from switchboard.store.letters import Letter, OpenCount, Place
+from switchboard.store.letters import Letter, OpenCount, Place, WholeLetter
 from switchboard.tools import Tools
 
 #: Why a letter is one; docs/operations.md says what to do about each.
 Reason = Literal[
     "another_app",
     "backlog_failed",
+    "email_event",
     "malformed",
     "not_json",
     "not_stored",
@@ -210,24 +211,35 @@ def _replay(tools: Tools, tenant_id: UUID, letter_id: UUID, replayed: Replayed) 
         # Stored by another replay, or forgotten, since it was listed.
         return
     try:
-        stored = store(tools, letter.body, letter.app_id)
+        why = _again(tools, tenant_id, letter, replayed)
     except Unavailable:
         raise
     except Exception as error:  # noqa: BLE001 - one letter must not hold up those behind it
         log.error("dead_letters.not_stored", error=error, letter_id=letter_id)
-        why: tuple[str, str | None] = ("not_stored", type(error).__name__)
-    else:
-        replayed.nudge = replayed.nudge or stored.nudge
-        again = _itself(stored, tenant_id, letter.body)
-        if again is None:
-            with tools.db.transaction(tenant_id) as connection:
-                letters.resolve(connection, tenant_id, letter_id, now=tools.clock.now)
-            replayed.stored += 1
-            return
-        why = again
+        why = ("not_stored", type(error).__name__)
+    if why is None:
+        with tools.db.transaction(tenant_id) as connection:
+            letters.resolve(connection, tenant_id, letter_id, now=tools.clock.now)
+        replayed.stored += 1
+        return
     with tools.db.transaction(tenant_id) as connection:
         letters.keep(connection, tenant_id, letter_id, reason=why[0], detail=why[1])
     replayed.kept += 1
+
+
+def _again(
+    tools: Tools, tenant_id: UUID, letter: WholeLetter, replayed: Replayed
+) -> tuple[str, str | None] | None:
+    """Take a letter in, where it came from; return why it stays one, None where it is stored."""
+    if letter.reason == "email_event":
+        # Few letters are about mails.
+        from switchboard.mail.events import take_again
+
+        detail = take_again(tools, letter.body)
+        return None if detail is None else ("email_event", detail)
+    stored = store(tools, letter.body, letter.app_id)
+    replayed.nudge = replayed.nudge or stored.nudge
+    return _itself(stored, tenant_id, letter.body)
 
 
 def _itself(stored: Stored, tenant_id: UUID, body: bytes) -> tuple[str, str | None] | None:

@@ -28,19 +28,29 @@ def take(tools: Tools, event: Mapping[str, Any]) -> Taken:
     The mail is looked for among its own tenant's, which our tag names: row-level security shows no
     other. Raises Unavailable where the database is away: whoever delivers it must come again.
     """
-    try:
-        told = read(event)
-        if (taken := _take(tools, told)) is not None:
-            return taken
-        why = "there is no such mail"
-    except Odd as odd:
-        why = str(odd)
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
-        # What Postgres does not hold (a NUL in a text): the next attempt would not either.
-        why = type(error).__name__
+    taken, why = _try(tools, event)
+    if why is None:
+        return taken
     _keep(tools, event, why)
     log.warning("email.event_kept", why=why)
     return "letter"
+
+
+def take_again(tools: Tools, body: bytes) -> str | None:
+    """Take the event of a dead letter; return why it stays one, None where it is taken."""
+    return _try(tools, orjson.loads(body))[1]
+
+
+def _try(tools: Tools, event: Mapping[str, Any]) -> tuple[Taken, str | None]:
+    """Return what became of an event, or why it cannot be taken."""
+    try:
+        taken = _take(tools, read(event))
+    except Odd as odd:
+        return "letter", str(odd)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        # What Postgres does not hold (a NUL in a text): the next attempt would not either.
+        return "letter", type(error).__name__
+    return ("letter", "there is no such mail") if taken is None else (taken, None)
 
 
 def _take(tools: Tools, told: Told) -> Literal["taken", "again"] | None:
