@@ -56,7 +56,7 @@ def test_a_number_sends_at_its_rate_and_never_above(
     place.set_number(throughput=level, is_coexistence=coexistence)
     meta = CountingMeta(clock, per_second=rate)
     tools = made(world, clock, meta)
-    total = 15 * rate if rate < 1000 else 3000
+    total = 8 * rate if rate < 1000 else 2000
     put(tools, place, people(place, total))
     began = clock.monotonic()
     work(tools, seconds=total / rate * 1.04)
@@ -170,7 +170,7 @@ def test_a_number_that_meta_throttles_learns_a_lower_rate_for_an_hour(
     place = world.place()
     meta = CountingMeta(clock)
     tools = made(world, clock, meta)
-    put(tools, place, people(place, 2000))
+    put(tools, place, people(place, 1200))
     with tools.db.transaction(place.tenant_id) as connection:
         for _ in range(5):
             connection.execute(
