@@ -27,6 +27,9 @@ create table messaging.whatsapp_campaigns (
     scheduled_at timestamptz,
     -- {"from": "09:00", "until": "20:00", "weekdays": [1 … 7, Monday is 1]}
     send_window jsonb,
+    -- From when until when the window is closed, or will be.
+    closes_at timestamptz,
+    opens_at timestamptz,
     -- {"per_minute": n, "doubles_every_minutes": m or null}
     ramp jsonb,
     -- What the ramp has let through is paid for until then.
@@ -188,7 +191,7 @@ create function messaging.on_hold() returns timestamptz
     return '9999-12-31 00:00+00'::timestamptz;
 
 -- A message that was on its way while its campaign was paused, and comes back because nothing was sent,
--- waits with the others. Whoever pauses changes the campaign first and looks for attempts after that
+-- waits with the others; one that would be tried again after hours waits for the morning. Whoever pauses changes the campaign first and looks for attempts after that
 -- commit; the lock here makes one of the two see the other. Only what falls back pays for it.
 create function messaging.hold_fallen_back() returns trigger
     language plpgsql
@@ -196,14 +199,19 @@ create function messaging.hold_fallen_back() returns trigger
 declare
     v_campaign uuid;
     v_status text;
+    v_closes_at timestamptz;
+    v_opens_at timestamptz;
 begin
     select m.origin_id into v_campaign from messaging.whatsapp_messages as m
     where m.tenant_id = new.tenant_id and m.id = new.message_id and m.origin = 'campaign';
     if v_campaign is not null then
-        select c.status into v_status from messaging.whatsapp_campaigns as c
+        select c.status, c.closes_at, c.opens_at into v_status, v_closes_at, v_opens_at
+        from messaging.whatsapp_campaigns as c
         where c.tenant_id = new.tenant_id and c.id = v_campaign for share;
         if v_status in ('paused', 'cancelled') then
             new.due_at := messaging.on_hold();
+        elsif new.due_at >= v_closes_at then
+            new.due_at := greatest(new.due_at, v_opens_at);
         end if;
     end if;
     return new;

@@ -23,7 +23,7 @@ from switchboard.campaigns.control import hold
 from switchboard.campaigns.parameters import Parameters
 from switchboard.campaigns.progress import OPEN, is_mark_due, mark, totals
 from switchboard.campaigns.slices import store_slice
-from switchboard.campaigns.times import Ramp, SendWindow, allowance, opening
+from switchboard.campaigns.times import Ramp, SendWindow, allowance, closing, opening
 from switchboard.campaigns.words import LIST_GONE
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
@@ -239,6 +239,7 @@ def _slice(
         log.warning("campaign.paused", campaign_id=campaign_id, reason=code)
         return Step(over=True)
     wait = _wait(campaign)
+    _note_hours(connection, tenant_id, campaign, None if wait is None else wait.hold_until)
     if wait is not None:
         return _rest(tools, connection, tenant_id, campaign, wait)
     room, paid = _room(connection, tenant_id, campaign, size)
@@ -253,7 +254,7 @@ def _slice(
         limit=room,
     )
     if not taken:
-        return _rest(tools, connection, tenant_id, campaign, Step(again_at=now + LATER))
+        return _rest(tools, connection, tenant_id, campaign, Step(again_at=_later(campaign)))
     if paid is not None:
         base, rate = paid
         store.note_slice(
@@ -264,6 +265,27 @@ def _slice(
             pace=None,
         )
     return Step()
+
+
+def _note_hours(
+    connection: Connection, tenant_id: UUID, campaign: Running, opens_at: datetime | None
+) -> None:
+    """Note when the window is closed: now until `opens_at`, or next."""
+    closes_at = None if opens_at is None else campaign.started_at  # long since
+    if campaign.send_window is not None and opens_at is None:
+        window = SendWindow.model_validate(campaign.send_window)
+        closes_at = closing(window, campaign.timezone, campaign.now)
+        opens_at = opening(window, campaign.timezone, closes_at)
+    store.close(connection, tenant_id, campaign.id, closes_at=closes_at, opens_at=opens_at)
+
+
+def _later(campaign: Running) -> datetime:
+    """Return when to look again: when its window closes, what waits is put off."""
+    later = campaign.now + LATER
+    if campaign.send_window is None:
+        return later
+    window = SendWindow.model_validate(campaign.send_window)
+    return min(later, closing(window, campaign.timezone, campaign.now))
 
 
 def _wait(campaign: Running) -> Step | None:
@@ -304,6 +326,11 @@ def _room(
         now=campaign.now,
     )
     room = min(size, ahead - due, MOST_OPEN - waiting)
+    if campaign.send_window is not None:
+        # What cannot leave before the window closes is not put on the road any more.
+        window = SendWindow.model_validate(campaign.send_window)
+        left = closing(window, campaign.timezone, campaign.now) - campaign.now
+        room = min(room, int(left.total_seconds() * campaign.rate) - due)
     if campaign.portfolio is not None and campaign.portfolio["room"] is not None:
         room = min(room, int(campaign.portfolio["room"]))
     if campaign.ramp is None or campaign.started_at is None:

@@ -80,6 +80,16 @@ def opening(window: SendWindow, zone: str, at: datetime) -> datetime | None:
     raise AssertionError("some weekday comes within a week")
 
 
+def closing(window: SendWindow, zone: str, at: datetime) -> datetime:
+    """Return when a window that is open at that moment closes."""
+    here = at.astimezone(ZoneInfo(zone)).date()
+    for days in (-1, 0, 1):
+        closes = _on(here + timedelta(days=days), window.until, zone)
+        if closes > at:
+            return closes
+    raise AssertionError("a day has an end")
+
+
 def _on(day: date, clock: str, zone: str) -> datetime:
     if clock == "24:00":
         day, clock = day + timedelta(days=1), "00:00"

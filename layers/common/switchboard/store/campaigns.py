@@ -328,6 +328,18 @@ def reopen(
     return _changed(connection, "reopen", tenant_id, campaign_id, now=now)
 
 
+def close(
+    connection: Connection,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    *,
+    closes_at: datetime | None,
+    opens_at: datetime | None,
+) -> None:
+    """Note when its window is closed, now or next: what falls back then waits for the opening."""
+    _changed(connection, "close", tenant_id, campaign_id, closes_at=closes_at, opens_at=opens_at)
+
+
 def rebase(
     connection: Connection, tenant_id: UUID, campaign_id: UUID, *, outcomes: int, failures: int
 ) -> None:

@@ -151,6 +151,13 @@ set status = 'sending', completed_at = null, pace = '[]',
     ramp_paid_until = coalesce(%(now)s::timestamptz, clock_timestamp())
 where c.tenant_id = %(tenant_id)s and c.id = %(id)s and c.status = 'completed'
 
+-- name: close
+update messaging.whatsapp_campaigns as c
+set closes_at = %(closes_at)s::timestamptz, opens_at = %(opens_at)s::timestamptz
+where c.tenant_id = %(tenant_id)s and c.id = %(id)s
+    and (c.closes_at, c.opens_at)
+        is distinct from (%(closes_at)s::timestamptz, %(opens_at)s::timestamptz)
+
 -- name: rebase
 update messaging.whatsapp_campaigns as c
 set outcomes_before = %(outcomes)s, failures_before = %(failures)s
