@@ -294,9 +294,11 @@ def test_no_transaction_is_open_while_an_agent_thinks(scene: Scene) -> None:
 
 def test_a_rule_that_was_switched_off_meanwhile_says_nothing(scene: Scene) -> None:
     scene.agent.answers = [(200, {"text": "Hello"})]
-    scene.agent.before = lambda: scene.place.everything.execute(
-        "update messaging.automation_rules set is_active = false"
-    )
+
+    def switch_off() -> None:
+        scene.place.everything.execute("update messaging.automation_rules set is_active = false")
+
+    scene.agent.before = switch_off
     scene.say()
     assert scene.ended() == ("skipped", "inactive")
     assert scene.at.meta.bodies == []

@@ -227,12 +227,14 @@ def test_a_value_is_not_read_for_parameters_again(mailing: Mailing) -> None:
     assert simple["Subject"]["Data"] == "Your trip, {{where}}"
 
 
-def test_the_link_to_the_person_s_own_page_unsubscribes(mailing: Mailing) -> None:
+def test_the_link_to_the_person_s_own_page_unsubscribes(
+    mailing: Mailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tools = mailing.tools()
     tools.settings = tools.settings.model_copy(
         update={"public_url": "https://go.acme.example", "preferences_secret_arn": "arn:x"}
     )
-    tools.secrets.json = lambda arn, fresh=False: {"key": "k" * 32}  # type: ignore[method-assign]
+    monkeypatch.setattr(tools.secrets, "json", lambda *_, **__: {"key": "k" * 32})
     mailing.rule()
     mailing.say(mailing.person())
     (header,) = mailing.server.mails[0]["Content"]["Simple"]["Headers"]

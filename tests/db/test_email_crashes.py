@@ -51,7 +51,7 @@ def test_killed_before_the_intent_it_goes_out_once_later(
 ) -> None:
     row = mailing.put(mailing.person())
     with monkeypatch.context() as patch:
-        patch.setattr(sending.store, step, _killed)
+        patch.setattr(store, step, _killed)
         with pytest.raises(Killed):
             attempt(mailing, row)
     mailing.tools().db.drop()
@@ -87,7 +87,7 @@ def test_killed_while_it_settles_it_is_unconfirmed_and_not_repeated(
 ) -> None:
     row = mailing.put(mailing.person())
     with monkeypatch.context() as patch:
-        patch.setattr(sending.store, "settle", _killed)
+        patch.setattr(store, "settle", _killed)
         with pytest.raises(Killed):
             attempt(mailing, row)
     mailing.tools().db.drop()
@@ -125,7 +125,8 @@ def test_a_lost_link_at_the_intent_s_commit_loses_nothing(
 ) -> None:
     """The intent was committed, but nobody heard: the same attempt goes on."""
     row = mailing.put(mailing.person())
-    real, calls = store.begin, []
+    real = store.begin
+    calls: list[int] = []
 
     def begin(connection: Any, *given: Any, **named: Any) -> int:
         number = real(connection, *given, **named)
@@ -136,7 +137,7 @@ def test_a_lost_link_at_the_intent_s_commit_loses_nothing(
             raise psycopg.OperationalError("gone")
         return number
 
-    monkeypatch.setattr(sending.store, "begin", begin)
+    monkeypatch.setattr(store, "begin", begin)
     assert attempt(mailing, row).status == "sent"
     assert (len(mailing.server.mails), mailing.row()["attempt"]) == (1, 1)
 
@@ -145,7 +146,8 @@ def test_a_lost_link_at_the_settlement_s_commit_writes_one_log_row(
     mailing: Mailing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = mailing.put(mailing.person())
-    real, calls = store.settle, []
+    real = store.settle
+    calls: list[int] = []
 
     def settle(connection: Any, *given: Any, **named: Any) -> Any:
         settled = real(connection, *given, **named)
@@ -156,7 +158,7 @@ def test_a_lost_link_at_the_settlement_s_commit_writes_one_log_row(
             raise psycopg.OperationalError("gone")
         return settled
 
-    monkeypatch.setattr(sending.store, "settle", settle)
+    monkeypatch.setattr(store, "settle", settle)
     assert attempt(mailing, row).status == "sent"
     assert statuses(mailing) == ["accepted"]
 
@@ -170,7 +172,7 @@ def test_the_database_gone_at_the_settlement_leaves_it_unconfirmed(
         raise Unavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sending.store, "settle", away)
+        patch.setattr(store, "settle", away)
         with pytest.raises(Unavailable):
             attempt(mailing, row)
     ended(mailing, row, taken=1)

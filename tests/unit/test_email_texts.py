@@ -193,6 +193,7 @@ def test_a_time_without_a_zone_is_none_and_the_next_one_counts() -> None:
         "switchboard_email": ["0d5f3c1e-0000-4000-8000-000000000002"],
     }
     times = ("2031-03-03T12:00:00", "nonsense", None, 7)
+    event: dict[str, object] = {}
     for first, second in itertools.product(times, times):
         event = {
             "source": "aws.ses",

@@ -6,6 +6,7 @@ botocore must not repeat the call, and an answer that did not come is an outcome
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,7 +171,7 @@ class SesClient:
         return Accepted(message_id, {"MessageId": message_id})
 
 
-def of_error(response: dict[str, Any]) -> Answer:
+def of_error(response: Mapping[str, Any]) -> Answer:
     """Return what an error answer of SES means for the mail."""
     error = response.get("Error") or {}
     code, message = str(error.get("Code", ""))[:100], str(error.get("Message", ""))[:500]
