@@ -57,8 +57,8 @@ def source() -> dict[str, Any]:
 def transformed(*, changed: frozenset[str] = frozenset()) -> Resources:
     """The template's resources after SAM's transform, as after `sam package`.
 
-    Packaging names each artefact by its content; `changed` are those with other content. A transform
-    takes seconds.
+    Packaging names each artefact by its content; `changed` are those with other content. It takes
+    seconds.
     """
     template = read_yaml((ROOT / "template.yaml").read_text())
     for name, resource in template["Resources"].items():
