@@ -255,7 +255,8 @@ class TestTime:
     def test_no_slice_is_begun_within_the_margin(self, at: Automations) -> None:
         at.rule("trip_start", {"days_before": 1})
         many(at, 10)
-        seconds = iter([0.0, 10.0, 20.0, 30.0])
+        # The second and the last are the nudge's.
+        seconds = iter([0.0, 0.0, 10.0, 20.0, 30.0, 30.0])
         tools = at.tools()
         tools.clock = Clock(now=at.now, monotonic=lambda: next(seconds))
         summary = evaluate(tools, 20.0 + MARGIN_S, slice_of=2)
@@ -263,7 +264,7 @@ class TestTime:
         assert (summary.started, summary.stopped) == (6, "time")
         assert len(at.due()) == 4
 
-    def test_the_worker_is_asked_for_once(
+    def test_the_worker_is_asked_for_with_the_first_slice_and_at_the_end(
         self, at: Automations, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         nudges: list[bool] = []
@@ -272,8 +273,11 @@ class TestTime:
         assert nudges == []
         at.rule("trip_start", {"days_before": 1})
         many(at, 10)
-        at.evaluate(slice_of=3)
+        at.evaluate(slice_of=20)
         assert nudges == [True]
+        many(at, 10)
+        at.evaluate(slice_of=3)
+        assert nudges == [True] * 3
 
     def test_the_rule_says_when_it_was_last_started(self, at: Automations) -> None:
         rule = at.rule("trip_start", {"days_before": 1})

@@ -25,8 +25,9 @@ from switchboard.tools import Tools
 SLICE = 500
 #: Longest that a slice's statements may take each.
 STATEMENT_MS = 6000
-#: Seconds before the deadline after which no slice is begun: its statements, the commit, the nudge.
-MARGIN_S = 15.0
+#: Seconds before the deadline after which nothing is begun: a slice tries a link that may be dead
+#: (8), makes another (3), has its statements (twice 6), the commit; a nudge is tried three times.
+MARGIN_S = 24.0
 #: Collisions in a row after which it is left to the next tick.
 TRIES = 5
 
@@ -44,9 +45,12 @@ class Summary:
 
 
 def evaluate(tools: Tools, deadline: float, *, slice_of: int = SLICE) -> Summary:
-    """Start what is due, and be through by `deadline` (`tools.clock.monotonic` seconds)."""
+    """Start what is due, and be through by `deadline` (`tools.clock.monotonic` seconds).
+
+    What is left then stays due: the next tick goes on with it.
+    """
     summary = Summary()
-    failures = 0
+    failures = asked_for = 0
     while True:
         if deadline - tools.clock.monotonic() < MARGIN_S:
             summary.stopped = "time"
@@ -69,8 +73,12 @@ def evaluate(tools: Tools, deadline: float, *, slice_of: int = SLICE) -> Summary
         started = sum(one.is_started for one in taken)
         summary.started += started
         summary.passed += len(taken) - started
-    if summary.started:
-        tools.nudge()
+        if summary.started and not asked_for:
+            # With the first slice: behind a long backlog there may be no time for it.
+            _nudge(tools, deadline)
+            asked_for = summary.started
+    if summary.started > asked_for:
+        _nudge(tools, deadline)
     log.info(
         "automation.evaluated",
         started=summary.started,
@@ -78,6 +86,12 @@ def evaluate(tools: Tools, deadline: float, *, slice_of: int = SLICE) -> Summary
         stopped=summary.stopped,
     )
     return summary
+
+
+def _nudge(tools: Tools, deadline: float) -> None:
+    """Ask for a worker where there is time to: without, its own tick finds the jobs."""
+    if deadline - tools.clock.monotonic() >= MARGIN_S:
+        tools.nudge()
 
 
 def take_slice(tools: Tools, limit: int) -> list[Due]:
