@@ -77,6 +77,11 @@ def _preferences(request: Request) -> Response:
             page = preference_page.show(tools(), token, accepted, saved=saved)
         else:
             body = request.body(preference_page.LIMIT)
+            if preference_page.is_one_click(body):
+                # Answered at once: a mail program follows no redirect (RFC 8058).
+                preference_page.unsubscribe(tools(), token)
+                page = preference_page.show(tools(), token, accepted, saved=True)
+                return {"statusCode": 200, "headers": preference_html.HEADERS, "body": page}
             refused = preference_page.save(tools(), token, body, accepted)
             status, page = (303, "") if refused is None else (422, refused)
             # To the same address, so that reloading it saves nothing again.

@@ -236,7 +236,17 @@ def test_the_link_to_the_person_s_own_page_unsubscribes(
     )
     monkeypatch.setattr(tools.secrets, "json", lambda *_, **__: {"key": "k" * 32})
     mailing.rule()
+    mailing.rule(category="marketing")
     mailing.say(mailing.person())
-    (header,) = mailing.server.mails[0]["Content"]["Simple"]["Headers"]
-    assert header["Name"] == "List-Unsubscribe"
-    assert re.fullmatch(r"<https://go\.acme\.example/p/[A-Za-z0-9_-]{104}>", header["Value"])
+    found = {
+        row["category"]: mail["Content"]["Simple"]["Headers"]
+        for row in mailing.rows()
+        for mail in mailing.server.mails
+        if mail["MessageId"] == row["ses_message_id"]
+    }
+    link = {"Name": "List-Unsubscribe", "Value": found["utility"][0]["Value"]}
+    assert re.fullmatch(r"<https://go\.acme\.example/p/[A-Za-z0-9_-]{104}>", link["Value"])
+    assert found["utility"] == [link]
+    # A button of the mail program's takes marketing back, and nothing else.
+    one_click = {"Name": "List-Unsubscribe-Post", "Value": "List-Unsubscribe=One-Click"}
+    assert found["marketing"][1:] == [one_click]

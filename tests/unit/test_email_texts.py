@@ -30,6 +30,7 @@ LETTER = Letter(
     text="Hello",
     html=None,
     unsubscribe=None,
+    one_click=False,
     tags={"switchboard_email": "1"},
 )
 

@@ -101,6 +101,40 @@ def save(tools: Tools, token: str, body: bytes, accepted: str) -> str | None:
     return transact(tools, ticket.tenant_id, write)
 
 
+def is_one_click(body: bytes) -> bool:
+    """Return whether a mail program asks to unsubscribe, for a person who pressed its button.
+
+    RFC 8058: the body says `List-Unsubscribe=One-Click`, as a form of either kind.
+    """
+    return b"List-Unsubscribe" in body and b"One-Click" in body
+
+
+def unsubscribe(tools: Tools, token: str) -> None:
+    """Take marketing back; done again it changes nothing. Raises NotFound, Unavailable."""
+    ticket = read_token(tools, token)
+    name = tools.clock.new_id()  # named once: the work may run twice
+
+    def write(connection: Connection) -> None:
+        contacts.hold(connection, ticket.tenant_id)
+        known = _find(connection, ticket, hold=True)
+        if known.choices.marketing is False:
+            return
+        choices = replace(known.choices, marketing=False)
+        store.write(connection, ticket.tenant_id, known.contact_id, choices)
+        said = Statement(
+            name,
+            known.contact_id,
+            "withdrawn",
+            "List-Unsubscribe: One-Click",
+            None,
+            scope="marketing",
+            source="page",
+        )
+        consents.record(connection, ticket.tenant_id, [said], now=tools.clock.now)
+
+    transact(tools, ticket.tenant_id, write)
+
+
 def apologise(error: ProblemError, accepted: str) -> str:
     """Return a page that says what the person can do."""
     key = "gone" if isinstance(error, NotFound) else "later"

@@ -177,6 +177,8 @@ def _letter(tenant_id: UUID, begun: _Begun, link: str | None) -> Letter:
         text=mail.text_body,
         html=mail.html_body,
         unsubscribe=link,
+        # It takes marketing back: of other mails a person decides on the page.
+        one_click=mail.category == "marketing",
         tags={TENANT_TAG: str(tenant_id), EMAIL_TAG: str(mail.id)},
     )
 

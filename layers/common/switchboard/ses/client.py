@@ -51,7 +51,8 @@ _HELD = frozenset(
 class Letter:
     """A mail as it goes out. `sender` and `reply_to` are bare addresses, `tags` name us in events.
 
-    `unsubscribe` is the address of the person's own page, None where there is none.
+    `unsubscribe` is the address of the person's own page, None where there is none; `one_click`:
+    a POST to it takes back what the mail was sent for (RFC 8058).
     """
 
     sender: str
@@ -62,6 +63,7 @@ class Letter:
     text: str
     html: str | None
     unsubscribe: str | None
+    one_click: bool
     tags: dict[str, str]
 
 
@@ -114,7 +116,10 @@ def request_of(letter: Letter, configuration_set: str | None) -> dict[str, Any]:
         body["Html"] = _content(letter.html)
     simple: dict[str, Any] = {"Subject": _content(letter.subject), "Body": body}
     if letter.unsubscribe is not None:
-        simple["Headers"] = [{"Name": "List-Unsubscribe", "Value": f"<{letter.unsubscribe}>"}]
+        headers = {"List-Unsubscribe": f"<{letter.unsubscribe}>"}
+        if letter.one_click and letter.unsubscribe.startswith("https://"):
+            headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        simple["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
     request: dict[str, Any] = {
         "FromEmailAddress": formataddr((letter.sender_name or "", letter.sender)),
         "Destination": {"ToAddresses": [letter.to]},
