@@ -98,6 +98,10 @@ from generate_series(1, 4000) as n;
 insert into messaging.contact_list_members (tenant_id, list_id, contact_id)
 select %(tenant)s, lpad(to_hex(1 + n %% 40), 32, '0')::uuid, lpad(to_hex(n), 32, '0')::uuid
 from generate_series(1, 4000) as n;
+insert into messaging.price_rates (tenant_id, currency, valid_from, category, country, from_volume,
+    market, amount)
+select %(tenant)s, 'EUR', '2026-10-01', 'utility', 'MX', n, 'MX', 1
+from generate_series(1, 4000) as n;
 insert into messaging.catalog_products (tenant_id, catalog_id, product_retailer_id, source)
 select %(tenant)s, '9', n::text, 'route' from generate_series(1, 4000) as n;
 """
@@ -414,6 +418,22 @@ PLANS = [
         [r"contact_list_members_pkey", r"Index Cond: .*list_id = .*contact_id > ", "contacts_pkey"],
     ),
     (
+        "prices",
+        "list_rates",
+        {
+            "tenant": TENANT,
+            "category": "utility",
+            "country": "MX",
+            "currency": "EUR",
+            "valid_from": "2026-10-01",
+            "from_volume": 7,
+            "only_currency": None,
+            "only_category": None,
+            "limit": 51,
+        },
+        [r"Index Scan using price_rates_pkey", r"Index Cond: .*ROW\("],
+    ),
+    (
         "subscriptions",
         "find_subscriptions",
         {"tenant_id": TENANT, "wanted": TENANT},
@@ -449,7 +469,7 @@ def test_the_statement_walks_its_index(
     # Other tables of the seed are small or empty: there a scan is right.
     big = (
         "contacts|contact_identifiers|event_deliveries|media|message_changes|whatsapp_account_events"
-        "|automation_rules|automation_runs|scheduled_jobs|contact_lists|contact_list_members|tracked_links|flow_sessions|whatsapp_flows|catalog_products|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
+        "|automation_rules|automation_runs|scheduled_jobs|contact_lists|contact_list_members|price_rates|tracked_links|flow_sessions|whatsapp_flows|catalog_products|whatsapp_conversations|whatsapp_messages_\\d+_\\d+"
     )
     scanned = re.findall(rf"Seq Scan on ({big})\b", plan)
     assert not [name for name in scanned if not is_empty(link, name)], plan

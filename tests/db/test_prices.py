@@ -384,6 +384,19 @@ class TestActual:
         cost = till.actual(*ids)
         assert (cost.messages, cost.unknown, cost.spent("EUR").messages) == (2, 1, 1)
 
+    def test_who_has_no_number_is_of_the_country_that_the_id_begins_with(self, till: Till) -> None:
+        person = till.place.person("4915112345678")
+        till.place.everything.execute(
+            "update messaging.contacts set phone_number = null where id = %s", (person.contact_id,)
+        )
+        assert till.actual(till.priced(person)).unknown == 1
+        till.place.everything.execute(
+            "insert into messaging.contact_identifiers (tenant_id, kind, value, contact_id)"
+            " values (%s, 'user_id', 'DE.77', %s)",
+            (till.place.tenant_id, person.contact_id),
+        )
+        assert till.actual(till.priced(person)).spent("EUR").messages == 1
+
     def test_tiers_go_on_from_the_months_messages_before(self, till: Till) -> None:
         till.load(
             f"USD,{till.day},utility,DE,,,1",

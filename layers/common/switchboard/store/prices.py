@@ -51,22 +51,25 @@ class Replaced(NamedTuple):
     removed: int
 
 
-class Told(NamedTuple):
-    """Messages of which the same is known; `sample` is the number of one of them, with `+`.
+class Sent(NamedTuple):
+    """A message of ours; `arrived`: delivered or read. `to`: a number with `+`, or a user id."""
 
-    `arrived`: delivered or read. `is_told`: Meta named a price; the rest is None where it did not.
-    """
-
+    id: UUID
+    account_id: UUID
+    wa_message_id: str | None
     arrived: bool
-    is_told: bool
+    to: str | None
+
+
+class Told(NamedTuple):
+    """What Meta said of the price of a message, and the day (UTC) on which it did so first."""
+
+    wa_message_id: str
     is_billable: bool | None
     category: str | None
     pricing_type: str | None
     pricing_model: str | None
-    day: date | None
-    sample: str | None
-    first_id: UUID
-    messages: int
+    day: date
 
 
 def read_now(connection: Connection, *, now: datetime | None) -> datetime:
@@ -160,7 +163,17 @@ def count_volumes(
     return [(row[0], row[1]) for row in rows]
 
 
-def find_told(connection: Connection, tenant_id: UUID, messages: Sequence[UUID]) -> list[Told]:
-    """Return what Meta said of the price of these messages, those it said first of first."""
-    rows = connection.execute(_SQL["told"], {"tenant": tenant_id, "messages": list(messages)})
+def find_sent(connection: Connection, tenant_id: UUID, messages: Sequence[UUID]) -> list[Sent]:
+    """Return those of these messages that are ours and still stored, the oldest first."""
+    rows = connection.execute(_SQL["sent"], {"tenant": tenant_id, "messages": list(messages)})
+    return [Sent(*row) for row in rows]
+
+
+def find_told(
+    connection: Connection, tenant_id: UUID, account_id: UUID, keys: Sequence[str]
+) -> list[Told]:
+    """Return what Meta said of messages of a number, by their wa_message_ids; none: nothing."""
+    rows = connection.execute(
+        _SQL["told"], {"tenant": tenant_id, "account_id": account_id, "keys": list(keys)}
+    )
     return [Told(*row) for row in rows]
