@@ -30,6 +30,7 @@ from switchboard.accounts import (
     uploads,
 )
 from switchboard.automation import endpoints, rehearsal, rules
+from switchboard.campaigns import control, drafts, people
 from switchboard.campaigns.audience import counts, lists
 from switchboard.campaigns.audience import members as list_members
 from switchboard.facts import bookings, trips
@@ -59,6 +60,7 @@ from switchboard.store.account_events import AccountEvent
 from switchboard.store.agent_endpoints import AgentEndpoint
 from switchboard.store.automations import Rule, Run
 from switchboard.store.calls import Call
+from switchboard.store.campaigns import Campaign
 from switchboard.store.catalog import Product
 from switchboard.store.consents import Consent
 from switchboard.store.contact_lists import ContactList
@@ -76,6 +78,7 @@ from switchboard.store.links import Link
 from switchboard.store.messages import Media, Message
 from switchboard.store.numbers import BusinessNumber
 from switchboard.store.prices import Price
+from switchboard.store.recipients import Recipient
 from switchboard.store.subscriptions import Delivery, Subscription
 from switchboard.store.templates import Template
 from switchboard.whatsapp.flows import Preview
@@ -100,6 +103,7 @@ _AGENT = "/v1/agent-endpoints/{id}"
 _EMAIL_TEMPLATE = "/v1/email-templates/{id}"
 _BOOKING, _TRIP = "/v1/bookings/{external_id}", "/v1/trips/{external_id}"
 _FLOW = "/v1/flows/{id}"
+_CAMPAIGN = "/v1/campaigns/{id}"
 _LIST = "/v1/lists/{id}"
 _NUMBER = "/v1/numbers/{id}"
 _PREFERENCES = "/v1/contacts/{id}/preferences"
@@ -551,6 +555,49 @@ OPERATIONS: dict[str, Operation] = {
     f"DELETE {_LIST}/members": Operation(
         "Take people off it; who is not on it is not counted", "MembersRemoved", body=lists.Leaving
     ),
+    "GET /v1/campaigns": Operation(
+        "List campaigns, the newest first", "Campaign[]", drafts.CampaignFilter
+    ),
+    "POST /v1/campaigns": Operation(
+        "Make a campaign as a draft: nothing goes out yet",
+        "CampaignShown",
+        body=drafts.NewCampaign,
+        status=201,
+    ),
+    f"GET {_CAMPAIGN}": Operation("Show a campaign with its progress", "CampaignShown"),
+    f"PATCH {_CAMPAIGN}": Operation(
+        "Change a campaign; after it began its description and limits alone",
+        "CampaignShown",
+        body=drafts.CampaignChange,
+    ),
+    f"POST {_CAMPAIGN}/schedule": Operation(
+        "Let a draft begin at its time", "CampaignShown", body=control.CampaignSchedule
+    ),
+    f"POST {_CAMPAIGN}/start": Operation("Let a draft begin now", "CampaignShown"),
+    f"POST {_CAMPAIGN}/pause": Operation(
+        "Pause a campaign: what is under way to Meta goes out, nothing else",
+        "CampaignShown",
+        body=control.CampaignPause,
+    ),
+    f"POST {_CAMPAIGN}/resume": Operation(
+        "Let a paused campaign go on where it was; nobody gets a second message", "CampaignShown"
+    ),
+    f"POST {_CAMPAIGN}/cancel": Operation(
+        "End a campaign for good; what waits is cancelled", "CampaignShown"
+    ),
+    f"POST {_CAMPAIGN}/retry-failed": Operation(
+        "Send again what has failed; nothing whose outcome is unknown", "Retried", status=202
+    ),
+    f"GET {_CAMPAIGN}/recipients": Operation(
+        "List its recipients in the order of their turns",
+        "Recipient[]",
+        people.RecipientFilter,
+    ),
+    f"POST {_CAMPAIGN}/preview": Operation(
+        "Show what one person would get, and what the sending policy says; nothing is sent",
+        "CampaignPreview",
+        body=people.PreviewFor,
+    ),
     "POST /v1/audiences/count": Operation(
         "Count the contacts of an audience; 503 where it takes longer than 15 s",
         "Count",
@@ -591,6 +638,7 @@ _METAS = (
 )
 #: Routes that name a number, an account, a person or a product elsewhere than in the path.
 _NAMING = {
+    "POST /v1/campaigns",
     "POST /v1/calls",
     "GET /v1/calls/permission",
     "DELETE /v1/catalog/products",
@@ -613,6 +661,11 @@ _CONFLICTS = {
     "POST /v1/agent-endpoints",
     "POST /v1/email-templates",
     "PATCH /v1/contacts/{id}",
+    f"PATCH {_CAMPAIGN}",
+    *(
+        f"POST {_CAMPAIGN}/{verb}"
+        for verb in ("schedule", "start", "pause", "resume", "cancel", "retry-failed")
+    ),
     "POST /v1/lists",
     "POST /v1/subscriptions",
     f"POST {_SUBSCRIPTION}/test",
@@ -793,6 +846,7 @@ def _schemas() -> Json:
         "TemplateChange",
         "NumberChange",
         "PreferencesChange",
+        "CampaignChange",
     ):
         # What is left out stays as it is: there is no default.
         for member in made[name]["properties"].values():
@@ -801,6 +855,9 @@ def _schemas() -> Json:
         "AccountEvent": AccountEvent,
         "Booking": Booking,
         "Call": Call,
+        "Campaign": Campaign,
+        "CampaignPreview": people.Preview,
+        "CampaignShown": drafts.Shown,
         "CallPermission": outgoing_calls.CallPermission,
         "Consent": Consent,
         "Contact": Contact,
@@ -810,6 +867,8 @@ def _schemas() -> Json:
         "Imported": list_members.Imported,
         "ListMember": ListMember,
         "MembersRemoved": lists.Left,
+        "Recipient": Recipient,
+        "Retried": control.Retried,
         "Flow": Flow,
         "FlowPreview": Preview,
         "FlowSession": FlowSession,
@@ -1050,11 +1109,17 @@ def _inlined(model: type[BaseModel]) -> Json:
     """Return the model's schema with the models of its members where they are used."""
     schema = model.model_json_schema()
     inner = schema.pop("$defs", {})
-    for member in schema["properties"].values():
-        for node in (member, member.get("items", {})):
-            if isinstance(node, dict):
-                node.update(inner.get(node.pop("$ref", "").rpartition("/")[2], {}))
-    return schema
+
+    def whole(node: Any) -> Any:
+        if isinstance(node, list):
+            return [whole(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        named = inner.get(str(node.get("$ref", "")).rpartition("/")[2], {})
+        return {name: whole(one) for name, one in {**node, **named}.items() if name != "$ref"}
+
+    made: Json = whole(schema)
+    return made
 
 
 def _spelled_out(kind: type[Any]) -> Json:

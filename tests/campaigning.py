@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 
 from switchboard.campaigns import control, drafts
-from switchboard.campaigns.control import Pause, Schedule
+from switchboard.campaigns.control import CampaignPause, CampaignSchedule
 from switchboard.campaigns.drafts import CampaignChange, NewCampaign, Shown
 from switchboard.kernel.arguments import read
 from switchboard.kernel.clock import Clock
@@ -162,7 +162,7 @@ class Campaigns:
 
     def schedule(self, campaign: UUID, at: str | None = None, zone: str | None = None) -> Shown:
         """Schedule one."""
-        wanted = Schedule(scheduled_at=at, timezone=zone)
+        wanted = CampaignSchedule(scheduled_at=at, timezone=zone)
         return control.schedule_campaign(self.tools, self.tenant, campaign, wanted)
 
     def start(self, campaign: UUID) -> UUID:
@@ -172,7 +172,7 @@ class Campaigns:
 
     def pause(self, campaign: UUID, tools: Tools | None = None) -> Shown:
         """Pause one."""
-        return control.pause_campaign(tools or self.tools, self.tenant, campaign, Pause())
+        return control.pause_campaign(tools or self.tools, self.tenant, campaign, CampaignPause())
 
     def resume(self, campaign: UUID) -> Shown:
         """Resume one."""

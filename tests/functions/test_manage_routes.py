@@ -104,6 +104,15 @@ BODIES: dict[str, Any] = {
     "POST /v1/lists/{id}/members": {"members": [{"phone": "4915550000001"}]},
     "DELETE /v1/lists/{id}/members": {"phones": ["4915550000001"]},
     "POST /v1/audiences/count": {"audience": {"type": "all_contacts"}},
+    "POST /v1/campaigns": {
+        "name": "Spring",
+        "from": "7",
+        "template": "order_ready",
+        "audience": {"type": "all_contacts"},
+    },
+    "PATCH /v1/campaigns/{id}": {"name": "Autumn"},
+    "POST /v1/campaigns/{id}/preview": {"contact_id": str(UUID(int=9))},
+    "POST /v1/campaigns/{id}/schedule": {"scheduled_at": "2040-01-01T09:00"},
     "PUT /v1/prices": {
         "rates": [
             {
@@ -148,6 +157,7 @@ FOREIGN = {
     "POST /v1/email-templates": 201,
     "POST /v1/agent-endpoints": 201,
     "POST /v1/lists": 201,
+    "POST /v1/campaigns": 404,  # another's number
     "POST /v1/audiences/count": 200,  # of its own
     "PUT /v1/prices": 200,
 }
@@ -285,6 +295,11 @@ def fill(desk: Desk) -> dict[str, str]:
     )
     (people,) = desk.place.rows("contact_lists")
     desk.world.everything.execute(
+        "insert into messaging.whatsapp_campaigns (tenant_id, id, account_id, name, template_id,"
+        " audience_type, audience_config) values (%s, %s, %s, 'Winter', %s, 'all_contacts', '{}')",
+        (desk.place.tenant_id, message["id"], message["account_id"], template["id"]),
+    )
+    desk.world.everything.execute(
         "insert into messaging.automation_rules (tenant_id, name, trigger_type, trigger_config,"
         " action_type, action_config) values (%s, 'Reminder', 'trip_start', '{\"days_before\": 1}',"
         " 'send_whatsapp', '{\"template\": \"reminder\"}')",
@@ -325,6 +340,7 @@ def fill(desk: Desk) -> dict[str, str]:
         **mail,
         "jobs": "987654321",
         "lists": str(people["id"]),
+        "campaigns": str(message["id"]),
         "rules": str(rule["id"]),
         "trips": "T-1001",
         "bookings": "B-2001",
@@ -393,7 +409,11 @@ def test_every_resource_of_the_folder_has_routes_of_its_own_name() -> None:
     assert {guarded.scope for guarded in ROUTES.values()} <= SCOPES.keys()
     # What is only looked at, too long for an address.
     tried = {"POST /v1/rules/dry-run", "POST /v1/rules/{id}/dry-run"}
-    looks = tried | {"POST /v1/templates/{id}/preview", "POST /v1/audiences/count"}
+    looks = tried | {
+        "POST /v1/templates/{id}/preview",
+        "POST /v1/campaigns/{id}/preview",
+        "POST /v1/audiences/count",
+    }
     for route in WRITES:
         assert ROUTES[route].scope.endswith(":write") or route in looks, route
 

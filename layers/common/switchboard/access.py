@@ -61,6 +61,8 @@ SCOPES: dict[str, str] = {
     "agents:write": "make, change and delete them",
     "audiences:read": "list and read lists of people, and count audiences",
     "audiences:write": "make, fill and delete lists of people",
+    "campaigns:read": "list and read campaigns, their recipients and progress",
+    "campaigns:write": "make, change, start, pause and cancel campaigns, send again what failed",
     "account_events:read": "read what Meta told about accounts, and copies of other apps' messages",
     "subscriptions:read": "list and read subscriptions, and what became of their deliveries",
     "subscriptions:write": "subscribe endpoints to events, change and delete subscriptions",

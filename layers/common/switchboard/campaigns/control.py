@@ -27,7 +27,7 @@ _HOLD_MS = 20_000
 _RETRY, _RETRY_S = 2_000, 15.0
 
 
-class Schedule(Arguments):
+class CampaignSchedule(Arguments):
     """When a campaign begins; left out, as it is written down with it."""
 
     scheduled_at: Moment | None = Field(
@@ -36,7 +36,7 @@ class Schedule(Arguments):
     timezone: Zone | None = Field(None, description="zone of the schedule and the send window")
 
 
-class Pause(Arguments):
+class CampaignPause(Arguments):
     """A note for those who find it paused."""
 
     note: str | None = Field(None, min_length=1, max_length=500, description="shown with it")
@@ -50,7 +50,9 @@ class Retried:
     more: bool
 
 
-def schedule_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID, wanted: Schedule) -> Shown:
+def schedule_campaign(
+    tools: Tools, tenant_id: UUID, campaign_id: UUID, wanted: CampaignSchedule
+) -> Shown:
     """Let a draft begin at its time; one that is scheduled already at another one.
 
     Raises NotFound, Conflict for one that has begun, Unprocessable for a time that is over.
@@ -100,7 +102,9 @@ def _schedule(
     return show(tools, connection, tenant_id, campaign_id)
 
 
-def pause_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID, wanted: Pause) -> Shown:
+def pause_campaign(
+    tools: Tools, tenant_id: UUID, campaign_id: UUID, wanted: CampaignPause
+) -> Shown:
     """Pause one that sends; again is harmless.
 
     When it returns nothing goes out any more but what is under intent already: one slice of each

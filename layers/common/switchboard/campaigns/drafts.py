@@ -42,7 +42,7 @@ _Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}([_-][A-Za-z]{
 _Category = Annotated[str, AfterValidator(_category)]
 _Money = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=4)]
 _Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-_Percent = Annotated[int, Field(ge=1, le=100, strict=True)]
+_Percent = Annotated[int, Field(ge=1, le=100)]
 
 
 class NewCampaign(Arguments):
@@ -146,7 +146,7 @@ def show_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Shown:
 def create_campaign(tools: Tools, tenant_id: UUID, new: NewCampaign) -> Shown:
     """Make a draft.
 
-    Raises Unprocessable that names the member which is not known or does not fit the template.
+    Raises NotFound for the number, Unprocessable that names the member which does not fit.
     """
     campaign_id = tools.clock.new_id()  # named once: the work may run twice
 
@@ -268,7 +268,7 @@ def _columns(connection: Connection, tenant_id: UUID, wanted: NewCampaign) -> di
         language=language,
     )
     if parts is None:
-        raise Unprocessable("this number is not known", field="from")
+        raise NotFound("this number is not known", field="from")
     if parts.template_id is None:
         raise Unprocessable(
             "the number's account has no stored template of this name and language; sync them",
