@@ -92,9 +92,8 @@ def reset(mailing: Mailing, row: dict[str, Any]) -> None:
         row["tenant_id"],
     )
     mailing.sql(
-        "update messaging.emails set status = 'sent', reason = null, sent_at = %s,"
+        "update messaging.emails set status = 'unconfirmed', reason = null, sent_at = null,"
         " delivered_at = null, bounced_at = null, complained_at = null where id = %s",
-        row["sent_at"],
         row["id"],
     )
 
