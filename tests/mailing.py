@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from local.aws.mail import Ses, envelope
 from switchboard.automation import evaluate
+from switchboard.jobs._kind import JOB_KINDS
 from switchboard.kernel import aws
 from switchboard.mail import events
 from switchboard.ses.client import SesClient
@@ -179,8 +179,6 @@ class Mailing:
 
     def queue(self) -> None:
         """Run what is due but sends."""
-        from switchboard.jobs._kind import JOB_KINDS
-
         evaluate(self.tools(), time.monotonic() + 100.0)
         kinds = _Without(JOB_KINDS, "send_email")
         drain(self.tools(), time.monotonic() + 100.0, kinds=kinds)
@@ -289,7 +287,3 @@ def mailing_of(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Ite
             yield made
         finally:
             made.close()
-
-
-def email_ids(row: dict[str, Any]) -> tuple[UUID, UUID]:
-    return row["tenant_id"], row["id"]

@@ -100,6 +100,29 @@ def test_without_a_category_a_mail_is_marketing(mailing: Mailing) -> None:
     assert mailing.server.requests == 0
 
 
+def test_the_cap_of_marketing_counts_and_what_is_deleted_gets_nothing(mailing: Mailing) -> None:
+    mailing.rule(category="marketing")
+    capped, gone = mailing.person(), mailing.person("gone@acme.example")
+    mailing.sql(
+        "update messaging.tenants set marketing_cap = 1 where id = %s", mailing.place.tenant_id
+    )
+    mailing.sql(
+        "insert into messaging.marketing_sends (tenant_id, contact_id, sent_at)"
+        " values (%s, %s, array[%s]::timestamptz[])",
+        mailing.place.tenant_id,
+        capped.contact_id,
+        mailing.at.now,
+    )
+    mailing.say(capped)
+    waits = mailing.put(gone)
+    mailing.sql("update messaging.contacts set deleted_at = now() where id = %s", gone.contact_id)
+    mailing.work(seconds=1)
+    found = {row["id"]: (row["status"], row["reason"]) for row in mailing.rows()}
+    assert found.pop(waits["id"]) == ("denied", "contact_deleted")
+    assert list(found.values()) == [("denied", "frequency_cap")]
+    assert mailing.server.requests == 0
+
+
 def test_preferences_count_by_their_category(mailing: Mailing) -> None:
     mailing.rule(notification_category="trip_reminders")
     mailing.rule(notification_category="budget_alerts")

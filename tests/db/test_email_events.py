@@ -183,6 +183,17 @@ def test_an_event_settles_a_mail_of_which_nobody_knew(mailing: Mailing) -> None:
     assert mailing.server.requests == 1
 
 
+def test_what_ses_tells_of_a_mail_that_waits_is_believed(mailing: Mailing) -> None:
+    """We thought that nothing had gone out: it is not sent again."""
+    mailing.server.faults = ["throttled"]
+    row = sent(mailing)
+    assert row["status"] == "pending"
+    mailing.take(story(mailing, row, "delivery")[0])
+    mailing.work(hours=1)
+    assert mailing.row()["status"] == "delivered"
+    assert mailing.server.requests == 1
+
+
 def test_eight_at_once_with_the_same_events_write_them_once(mailing: Mailing) -> None:
     row = sent(mailing)
     told = story(mailing, row, "send", "delivery", "hard", "abuse")

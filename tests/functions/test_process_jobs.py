@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -166,3 +168,15 @@ def test_while_the_database_is_away_events_come_again(
     }
     with pytest.raises(Unavailable):
         app.handler(event_of_ses(), Context())
+
+
+def test_a_cold_start_pays_for_no_mail() -> None:
+    program = (
+        "import sys\n"
+        "from functions.process_jobs import app\n"
+        "from switchboard.jobs._kind import JOB_KINDS\n"
+        "assert {'send_email', 'ask_agent'} <= {kind.name for kind in JOB_KINDS}\n"
+        "wrong = ('switchboard.mail', 'switchboard.ses', 'switchboard.automation.agent_runs')\n"
+        "assert not [name for name in sys.modules if name.startswith((*wrong, 'botocore'))]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
