@@ -9,16 +9,15 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg import sql
 
 from switchboard.automation import rehearsal
 from switchboard.automation.rehearsal import NewRuleTried, Rehearsal, Stretch
-from switchboard.automation.rules import NewRule, checked
 from switchboard.kernel.arguments import read
 from switchboard.kernel.errors import NotFound, Unprocessable
 from switchboard.prices import table
-from switchboard.store import rehearsals
 from switchboard.store.automations import Rule
 from tests.automating import TEXT, Automations
 from tests.databases import ClonedDatabase
@@ -281,32 +280,12 @@ class TestNothing:
             assert again(at, rule, at.now - timedelta(days=3)).occurrences == 1
         assert everything(at) == before
 
-    def test_nobody_waits_for_it(self, at: Automations) -> None:
-        """Who writes a fact meanwhile is not held up, as by one who writes a rule."""
+    def test_it_waits_for_nobody_who_writes_facts_and_nobody_for_it(self, at: Automations) -> None:
         at.trip(at.person(), "2031-03-02")
-        tools = at.tools()
-        link = at.another_process().db.connection()
-        with tools.db.transaction(at.place.tenant_id) as connection:
-            given: dict[str, Any] = {"name": "R", "trigger_type": "trip_start"}
-            given |= {"trigger_config": {"days_before": 0}}
-            given |= {"action_type": "send_whatsapp", "action_config": TEXT}
-            columns, planned = checked(read(NewRule, given))
-            found, total = rehearsals.find_planned_of(
-                connection,
-                at.place.tenant_id,
-                uuid4(),
-                columns,
-                planned,
-                since=at.now - timedelta(days=7),
-                until=at.now,
-                limit=5,
-            )
-            assert (len(found), total) == (1, 1)
-            held = link.execute(
-                "select count(*) from pg_locks where locktype = 'advisory' and granted"
-                " and mode = 'ExclusiveLock'"
-            ).fetchone()
-            assert held == (0,)
+        with psycopg.connect(at.database.app_url) as link:
+            at.enter(link)
+            link.execute("select messaging.hold_facts(%s)", (at.place.tenant_id,))
+            assert tried(at, "trip_start", {"days_before": 0}).occurrences == 1
 
 
 @pytest.mark.parametrize(
