@@ -39,9 +39,11 @@ create table messaging.whatsapp_campaigns (
     -- Outcomes and failures that stood when it was resumed: they count no more.
     outcomes_before integer not null default 0,
     failures_before integer not null default 0,
-    -- In `currency`; a price that is not known counts for nothing. Null: no cap, not estimated.
+    -- In `currency`; a price that is not known counts for nothing. Null: no cap, not known.
     spending_cap numeric(20, 4) check (spending_cap > 0),
     estimated_cost numeric(20, 4),
+    -- Estimated, of those whose messages were stored: what the cap is held against.
+    spent numeric(20, 10) not null default 0,
     currency text check (currency ~ '^[A-Z]{3}$'),
     started_at timestamptz,
     completed_at timestamptz,

@@ -30,7 +30,7 @@ from switchboard.accounts import (
     uploads,
 )
 from switchboard.automation import endpoints, rehearsal, rules
-from switchboard.campaigns import control, drafts, people
+from switchboard.campaigns import control, costs, drafts, people
 from switchboard.campaigns.audience import counts, lists
 from switchboard.campaigns.audience import members as list_members
 from switchboard.facts import bookings, trips
@@ -593,6 +593,9 @@ OPERATIONS: dict[str, Operation] = {
         "Recipient[]",
         people.RecipientFilter,
     ),
+    f"GET {_CAMPAIGN}/cost": Operation(
+        "Show what it will cost and what it has cost, by the tenant's prices", "CampaignCost"
+    ),
     f"POST {_CAMPAIGN}/preview": Operation(
         "Show what one person would get, and what the sending policy says; nothing is sent",
         "CampaignPreview",
@@ -856,6 +859,7 @@ def _schemas() -> Json:
         "Booking": Booking,
         "Call": Call,
         "Campaign": Campaign,
+        "CampaignCost": costs.CampaignCost,
         "CampaignPreview": people.Preview,
         "CampaignShown": drafts.Shown,
         "CallPermission": outgoing_calls.CallPermission,

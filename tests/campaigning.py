@@ -85,9 +85,10 @@ class Campaigns:
         self.place.set_number(throughput="HIGH")
         self.template(status)
 
-    def process(self, clock: Any = None) -> Tools:
+    def process(self, clock: Clock | None = None) -> Tools:
         """Return a process of its own; `clock`: real time, where several work at once."""
-        return self.world.tools(clock or self.clock, transport=self.meta)
+        made: Any = clock or self.clock
+        return self.world.tools(made, transport=self.meta)
 
     def real(self) -> Tools:
         """Return a process in real time."""

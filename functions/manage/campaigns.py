@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from switchboard.access import Caller, Guarded
-from switchboard.campaigns import control, drafts, people
+from switchboard.campaigns import control, costs, drafts, people
 from switchboard.kernel.arguments import LIMIT, Nothing, read, read_id, read_query
 from switchboard.kernel.http import Request, Response, reply
 from switchboard.tools import Tools
@@ -76,6 +76,12 @@ def get_recipients(tools: Tools, caller: Caller, request: Request) -> Response:
     return reply(200, people.list_recipients(tools, caller.tenant_id, wanted, which))
 
 
+def get_cost(tools: Tools, caller: Caller, request: Request) -> Response:
+    """Show what it will cost, and what it has cost."""
+    read_query(Nothing, request.query)
+    return reply(200, costs.show_cost(tools, caller.tenant_id, _id(request)))
+
+
 def post_preview(tools: Tools, caller: Caller, request: Request) -> Response:
     """Show what one person would get."""
     wanted, whose = _id(request), read(people.PreviewFor, request.json(LIMIT))
@@ -110,5 +116,6 @@ ROUTES = {
     f"POST {_ONE}/cancel": Guarded("campaigns:write", post_cancel),
     f"POST {_ONE}/retry-failed": Guarded("campaigns:write", post_retry),
     f"GET {_ONE}/recipients": Guarded("campaigns:read", get_recipients),
+    f"GET {_ONE}/cost": Guarded("campaigns:read", get_cost),
     f"POST {_ONE}/preview": Guarded("campaigns:read", post_preview),
 }

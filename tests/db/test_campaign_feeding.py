@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from switchboard.campaigns import feeding, slices
+from switchboard.outbox import wire
 from switchboard.store import campaigns as store
 from switchboard.store import recipients
 from tests.campaigning import Campaigns, campaigns
@@ -116,7 +117,7 @@ def test_one_that_cannot_be_decided_costs_itself_only(
     at: Campaigns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phones = at.people(20)
-    whole = slices.check
+    whole = wire.check
 
     def odd(message: Any) -> Any:
         if message["template"]["components"][0]["parameters"][0]["text"] == "P7":

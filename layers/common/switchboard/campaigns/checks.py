@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from uuid import UUID
 
 from switchboard.campaigns.progress import outcomes
 from switchboard.campaigns.words import (
     FAILURE_SHARE,
     NUMBER_QUALITY,
     NUMBER_UNUSABLE,
-    SPENDING_CAP,
     TEMPLATE_PAUSED,
     TEMPLATE_UNUSABLE,
 )
-from switchboard.kernel.db import Connection
-from switchboard.store import recipients
 from switchboard.store.campaigns import Running
 
 #: Known outcomes from which on the share of failures says something.
@@ -24,9 +20,7 @@ ENOUGH = 100
 _OFF = frozenset({"disconnected", "suspended"})
 
 
-def trouble(
-    connection: Connection, tenant_id: UUID, campaign: Running, counts: Mapping[str, int] | None
-) -> tuple[str, str] | None:
+def trouble(campaign: Running, counts: Mapping[str, int] | None) -> tuple[str, str] | None:
     """Return why the campaign must pause, with the figures; None: it may go on.
 
     `counts`: recipients by state, where they have been counted a moment ago: the share of failures
@@ -47,10 +41,6 @@ def trouble(
         failed -= campaign.failures_before
         if known >= ENOUGH and failed * 100 > campaign.failure_limit * known:
             return FAILURE_SHARE, f"{failed} of {known} failed"
-    if campaign.spending_cap is not None:
-        spent = recipients.spent(connection, tenant_id, campaign.id)
-        if spent >= campaign.spending_cap:
-            return SPENDING_CAP, f"{spent:.2f} {campaign.currency}"
     return None
 
 

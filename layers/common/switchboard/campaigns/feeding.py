@@ -17,15 +17,15 @@ import psycopg
 from psycopg import errors as pg
 
 from switchboard.campaigns.audience.counts import require_known
-from switchboard.campaigns.audience.kinds import Audience, select_people
+from switchboard.campaigns.audience.kinds import select_people
 from switchboard.campaigns.checks import trouble
 from switchboard.campaigns.control import hold
+from switchboard.campaigns.costs import audience_of, expected, known_in
 from switchboard.campaigns.parameters import Parameters
 from switchboard.campaigns.progress import OPEN, is_mark_due, mark, totals
 from switchboard.campaigns.slices import store_slice
 from switchboard.campaigns.times import Ramp, SendWindow, allowance, closing, opening
-from switchboard.campaigns.words import LIST_GONE
-from switchboard.kernel.arguments import Arguments, read
+from switchboard.campaigns.words import LIST_GONE, SPENDING_CAP
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import ProblemError, Unavailable, Unprocessable
 from switchboard.kernel.log import log
@@ -47,12 +47,6 @@ SOON, LATER = timedelta(seconds=1), timedelta(seconds=15)
 TURN_S = 4.0
 #: Messages and recipients that one transaction cancels.
 CANCEL = 2_000
-
-
-class _Stored(Arguments):
-    """A stored audience."""
-
-    audience: Audience
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +116,7 @@ def _begin(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float)
     def freeze(connection: Connection) -> Step:
         found = store.find(connection, tenant_id, campaign_id)
         assert found is not None
-        given = {"audience": {"type": found.audience_type, **found.audience_config}}
-        audience = read(_Stored, given).audience
+        audience = audience_of(found)
         require_known(connection, tenant_id, audience)
         parts = store.find_parts(
             connection,
@@ -141,12 +134,23 @@ def _begin(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float)
             is_marketing=marketing,
             now=tools.clock.now,
         )
+        estimated = None
+        if found.currency is not None:
+            people = recipients.pending(campaign_id)
+            category = None if parts is None else parts.category
+            cost = expected(tools, connection, tenant_id, category, people)
+            estimated = known_in(cost, found.currency)
         # A merge waits for this moment, not for the whole audience.
         contacts.hold(connection, tenant_id)
         recipients.follow_merges(connection, tenant_id, campaign_id)
         locked = store.lock(connection, tenant_id, campaign_id, now=tools.clock.now)
         if locked is None or not store.begin(
-            connection, tenant_id, campaign_id, total=total, estimated_cost=None, now=locked.now
+            connection,
+            tenant_id,
+            campaign_id,
+            total=total,
+            estimated_cost=estimated,
+            now=locked.now,
         ):
             raise _TakenBackError
         log.info("campaign.began", campaign_id=campaign_id, recipients=total)
@@ -229,15 +233,10 @@ def _slice(
     if is_mark_due(campaign.pace, now):
         counts = recipients.count(connection, tenant_id, campaign_id)
         pace = mark(campaign.pace, counts, now)
-        store.note_slice(connection, tenant_id, campaign_id, paid_until=None, pace=pace)
-    reason = trouble(connection, tenant_id, campaign, counts)
+        store.note_slice(connection, tenant_id, campaign_id, pace=pace)
+    reason = trouble(campaign, counts)
     if reason is not None:
-        code, detail = reason
-        store.pause(
-            connection, tenant_id, campaign_id, reason=code, detail=detail, now=tools.clock.now
-        )
-        log.warning("campaign.paused", campaign_id=campaign_id, reason=code)
-        return Step(over=True)
+        return _pause(tools, connection, tenant_id, campaign_id, reason)
     wait = _wait(campaign)
     _note_hours(connection, tenant_id, campaign, None if wait is None else wait.hold_until)
     if wait is not None:
@@ -245,7 +244,7 @@ def _slice(
     room, paid = _room(connection, tenant_id, campaign, size)
     if room < 1:
         return Step(again_at=now + SOON)
-    taken = store_slice(
+    done = store_slice(
         tools,
         connection,
         tenant_id,
@@ -253,18 +252,35 @@ def _slice(
         Parameters.model_validate(campaign.template_params),
         limit=room,
     )
-    if not taken:
+    if done.taken:
+        paid_until = None if paid is None else paid[0] + timedelta(seconds=done.taken / paid[1])
+        store.note_slice(connection, tenant_id, campaign_id, paid_until=paid_until, cost=done.cost)
+    if done.is_spent and not done.taken:
+        # What is within the cap goes out first.
+        if recipients.is_open(connection, tenant_id, campaign_id, ("queued",)):
+            return Step(again_at=_later(campaign))
+        spent = campaign.spent
+        detail = f"{spent:.2f} of {campaign.spending_cap:.2f} {campaign.currency}"
+        return _pause(tools, connection, tenant_id, campaign_id, (SPENDING_CAP, detail))
+    if not done.taken:
         return _rest(tools, connection, tenant_id, campaign, Step(again_at=_later(campaign)))
-    if paid is not None:
-        base, rate = paid
-        store.note_slice(
-            connection,
-            tenant_id,
-            campaign_id,
-            paid_until=base + timedelta(seconds=taken / rate),
-            pace=None,
-        )
     return Step()
+
+
+def _pause(
+    tools: Tools,
+    connection: Connection,
+    tenant_id: UUID,
+    campaign_id: UUID,
+    why: tuple[str, str],
+) -> Step:
+    """Pause it by itself; what waits on the road is held after the commit."""
+    reason, detail = why
+    store.pause(
+        connection, tenant_id, campaign_id, reason=reason, detail=detail, now=tools.clock.now
+    )
+    log.warning("campaign.paused", campaign_id=campaign_id, reason=reason)
+    return Step(over=True)
 
 
 def _note_hours(

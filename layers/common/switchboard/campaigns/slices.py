@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from switchboard import outbox
+from switchboard.campaigns.costs import unit_prices
 from switchboard.campaigns.parameters import Missing, Parameters, Person, message_of
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import ProblemError
@@ -16,6 +19,16 @@ from switchboard.store.recipients import Marked, Next
 from switchboard.tools import Tools
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """How many recipients had their turn, what their messages are estimated at, in the campaign's
+    currency, and whether the next one's would be beyond its cap."""
+
+    taken: int
+    cost: Decimal
+    is_spent: bool
+
+
 def store_slice(
     tools: Tools,
     connection: Connection,
@@ -24,8 +37,8 @@ def store_slice(
     parameters: Parameters,
     *,
     limit: int,
-) -> int:
-    """Store the messages of the next recipients, in the open transaction; returns how many.
+) -> Slice:
+    """Store the messages of the next recipients in the open transaction.
 
     Who lacks a value, or cannot be written to at all, is skipped with the reason. The policy
     decides on each message as on any other.
@@ -37,24 +50,37 @@ def store_slice(
         arrived = recipients.take_back(
             connection, tenant_id, campaign.id, retried, now=campaign.now
         )
+    unit = unit_prices(
+        connection, tenant_id, campaign, {one.contact.get("phone_number") for one in people}
+    )
+    left = None if campaign.spending_cap is None else campaign.spending_cap - campaign.spent
     marked: list[Marked] = []
-    whose: list[UUID] = []
+    waiting: list[tuple[UUID, Decimal | None]] = []
     items: list[Outgoing] = []
+    taken, is_spent = 0, False
     for one in people:
-        if one.contact_id in arrived:
-            continue
-        made = _outgoing(campaign, parameters, one)
+        made = None if one.contact_id in arrived else _outgoing(campaign, parameters, one)
         if isinstance(made, Marked):
             marked.append(made)
-        else:
-            whose.append(one.contact_id)
+        elif made is not None:
+            price = unit.get(one.contact.get("phone_number"))
+            if left is not None:
+                left -= price or 0
+                if left < 0:
+                    is_spent = True
+                    break
+            waiting.append((one.contact_id, price))
             items.append(made)
+        taken += 1
     if items:
         answers = outbox.queue(tools, connection, tenant_id, items)
-        marked += [_marked(*pair) for pair in zip(whose, answers, strict=True)]
+        marked += [
+            _marked(contact_id, price, answer)
+            for (contact_id, price), answer in zip(waiting, answers, strict=True)
+        ]
     if marked:
         recipients.mark(connection, tenant_id, campaign.id, marked, now=campaign.now)
-    return len(people)
+    return Slice(taken, sum((one.price or Decimal(0) for one in marked), Decimal(0)), is_spent)
 
 
 def _outgoing(campaign: Running, parameters: Parameters, one: Next) -> Outgoing | Marked:
@@ -81,14 +107,14 @@ def _outgoing(campaign: Running, parameters: Parameters, one: Next) -> Outgoing 
     )
 
 
-def _marked(contact_id: UUID, answer: Answer) -> Marked:
+def _marked(contact_id: UUID, price: Decimal | None, answer: Answer) -> Marked:
     body = answer.body
     if "id" not in body:
         # Nothing is stored of it: no address, a value that does not fit.
         return Marked(contact_id, "skipped", _short(str(body.get("detail", "not stored"))))
     message_id = UUID(str(body["id"]))
     if answer.status < 400:
-        return Marked(contact_id, "queued", None, message_id)
+        return Marked(contact_id, "queued", None, message_id, price)
     reason = (body.get("decision") or {}).get("reason")
     return Marked(contact_id, str(body["message_status"]), reason, message_id)
 

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
-from switchboard.campaigns import control, drafts, people
+from switchboard.campaigns import control, costs, drafts, people
 from switchboard.campaigns.audience.kinds import Audience
 from switchboard.campaigns.control import CampaignPause, CampaignSchedule, Retried
+from switchboard.campaigns.costs import CampaignCost
 from switchboard.campaigns.drafts import CampaignChange, CampaignFilter, NewCampaign, Shown
 from switchboard.campaigns.parameters import Parameters
 from switchboard.campaigns.people import Preview, PreviewFor, RecipientFilter
@@ -140,6 +141,11 @@ def list_recipients(tools: Tools, tenant_id: UUID, which: ItsRecipients) -> Page
     return people.list_recipients(tools, tenant_id, which.campaign, wanted)
 
 
+def show_cost(tools: Tools, tenant_id: UUID, which: TheCampaign) -> CampaignCost:
+    """Show what a campaign will cost, and what it has cost."""
+    return costs.show_cost(tools, tenant_id, which.campaign)
+
+
 def show_preview(tools: Tools, tenant_id: UUID, which: Previewing) -> Preview:
     """Show what one person would get; nothing is sent."""
     return people.preview(tools, tenant_id, which.campaign, PreviewFor(contact_id=which.contact_id))
@@ -184,6 +190,7 @@ KIND = Resource(
             f"{_ID} --status failed",
             ("position", "contact_id", "phone_number", "status", "reason", "message_id"),
         ),
+        Command("cost", TheCampaign, show_cost, _ID),
         Command(
             "preview",
             Previewing,

@@ -40,6 +40,7 @@ class Campaign:
     failure_limit: int | None
     spending_cap: Decimal | None
     estimated_cost: Decimal | None
+    spent: Decimal
     currency: str | None
     pause_reason: str | None
     pause_detail: str | None
@@ -93,6 +94,7 @@ class Running:
     outcomes_before: int
     failures_before: int
     spending_cap: Decimal | None
+    spent: Decimal
     currency: str | None
     held_at: datetime | None
     started_at: datetime | None
@@ -352,16 +354,18 @@ def note_slice(
     tenant_id: UUID,
     campaign_id: UUID,
     *,
-    paid_until: datetime | None,
-    pace: Sequence[Sequence[int]] | None,
+    paid_until: datetime | None = None,
+    pace: Sequence[Sequence[int]] | None = None,
+    cost: Decimal = Decimal(0),
 ) -> None:
-    """Note what the ramp has let through and how far it has come; None: as it was."""
+    """Note what the ramp has let through, how far it has come (None: as before), what it adds."""
     _changed(
         connection,
         "note_slice",
         tenant_id,
         campaign_id,
         paid_until=paid_until,
+        cost=cost,
         pace=None if pace is None else Jsonb(pace),
     )
 

@@ -69,6 +69,7 @@ class Marked:
     status: str
     reason: str | None = None
     message_id: UUID | None = None
+    price: Decimal | None = None
 
 
 def freeze(
@@ -177,6 +178,7 @@ def mark(
             "statuses": [one.status for one in marked],
             "reasons": [one.reason for one in marked],
             "message_ids": [one.message_id for one in marked],
+            "prices": [one.price for one in marked],
             "now": now,
         },
     ).rowcount
@@ -216,13 +218,32 @@ def opt_outs(connection: Connection, tenant_id: UUID, campaign_id: UUID, *, sinc
     return int(row[0])
 
 
-def spent(connection: Connection, tenant_id: UUID, campaign_id: UUID) -> Decimal:
-    """Return what is estimated for those who were written to; an unknown price is nothing."""
-    row = connection.execute(
-        _SQL["spent"], {"tenant_id": tenant_id, "campaign_id": campaign_id}
-    ).fetchone()
-    assert row is not None
-    return Decimal(row[0])
+def groups(
+    connection: Connection, tenant_id: UUID, people: People, *, now: datetime | None
+) -> list[tuple[str | None, int]]:
+    """Return people by the beginnings of their numbers: the number of one, and how many."""
+    head, _, tail = _SQL["groups"].partition(_PEOPLE)
+    rows = connection.execute(
+        sql.Composed([sql.SQL(head), people.text, sql.SQL(tail)]),
+        {**people.parameters, "tenant_id": tenant_id, "now": now},
+    )
+    return [(row[0], int(row[1])) for row in rows]
+
+
+def pending(campaign_id: UUID) -> People:
+    """Those of a frozen audience who wait, as a query of people."""
+    return People(sql.SQL(_SQL["pending"]), {"campaign_id": campaign_id})
+
+
+def messages(
+    connection: Connection, tenant_id: UUID, campaign_id: UUID, *, after: UUID, limit: int
+) -> list[UUID]:
+    """Return messages that were sent for a campaign, or wait to be, after that id."""
+    rows = connection.execute(
+        _SQL["messages"],
+        {"tenant_id": tenant_id, "campaign_id": campaign_id, "after": after, "limit": limit},
+    )
+    return [row[0] for row in rows]
 
 
 def list_recipients(

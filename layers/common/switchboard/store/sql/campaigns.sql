@@ -28,7 +28,7 @@ where c.tenant_id = %(tenant_id)s and c.id = %(id)s
 select c.id, c.name, c.description, c.status, n.phone_number_id, t.name, t.language,
     c.template_params, c.notification_category, c.audience_type, c.audience_config, c.timezone,
     c.scheduled_at, c.send_window, c.ramp, c.failure_limit, c.spending_cap, c.estimated_cost,
-    c.currency, c.pause_reason, c.pause_detail, c.paused_at, c.started_at, c.completed_at,
+    c.spent, c.currency, c.pause_reason, c.pause_detail, c.paused_at, c.started_at, c.completed_at,
     c.cancelled_at, c.total_recipients, c.skipped_count, c.sent_count, c.delivered_count,
     c.read_count, c.failed_count, c.opt_out_count, c.created_at, c.updated_at
 from messaging.whatsapp_campaigns as c
@@ -40,7 +40,7 @@ where c.tenant_id = %(tenant_id)s and c.id = %(id)s
 select c.id, c.name, c.description, c.status, n.phone_number_id, t.name, t.language,
     c.template_params, c.notification_category, c.audience_type, c.audience_config, c.timezone,
     c.scheduled_at, c.send_window, c.ramp, c.failure_limit, c.spending_cap, c.estimated_cost,
-    c.currency, c.pause_reason, c.pause_detail, c.paused_at, c.started_at, c.completed_at,
+    c.spent, c.currency, c.pause_reason, c.pause_detail, c.paused_at, c.started_at, c.completed_at,
     c.cancelled_at, c.total_recipients, c.skipped_count, c.sent_count, c.delivered_count,
     c.read_count, c.failed_count, c.opt_out_count, c.created_at, c.updated_at
 from (
@@ -73,7 +73,7 @@ where n.tenant_id = %(tenant_id)s and n.phone_number_id = %(number)s
 -- back waits (sql/0037).
 select c.id, c.status, c.audience_type, c.audience_config, c.template_params,
     c.notification_category, c.timezone, c.scheduled_at, c.send_window, c.ramp, c.ramp_paid_until,
-    c.failure_limit, c.outcomes_before, c.failures_before, c.spending_cap, c.currency, c.held_at,
+    c.failure_limit, c.outcomes_before, c.failures_before, c.spending_cap, c.spent, c.currency, c.held_at,
     c.started_at, c.completed_at, c.pace, n.id, n.phone_number_id, n.status, n.quality_rating,
     messaging.is_number_active(n), n.access_token_sealed is not null,
     n.sends_stopped_at is not null or s.sends_stopped_at is not null,
@@ -166,6 +166,7 @@ where c.tenant_id = %(tenant_id)s and c.id = %(id)s
 -- name: note_slice
 update messaging.whatsapp_campaigns as c
 set ramp_paid_until = coalesce(%(paid_until)s::timestamptz, c.ramp_paid_until),
+    spent = c.spent + %(cost)s::numeric,
     pace = coalesce(%(pace)s::jsonb, c.pace)
 where c.tenant_id = %(tenant_id)s and c.id = %(id)s
 

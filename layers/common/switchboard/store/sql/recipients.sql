@@ -80,10 +80,10 @@ returning r.contact_id
 
 -- name: mark
 update messaging.campaign_recipients as r
-set status = x.status, reason = x.reason, message_id = x.message_id,
+set status = x.status, reason = x.reason, message_id = x.message_id, estimated_price = x.price,
     updated_at = %(now)s::timestamptz
 from unnest(%(contact_ids)s::uuid[], %(statuses)s::text[], %(reasons)s::text[],
-    %(message_ids)s::uuid[]) as x(contact_id, status, reason, message_id)
+    %(message_ids)s::uuid[], %(prices)s::numeric[]) as x(contact_id, status, reason, message_id, price)
 where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
     and r.contact_id = x.contact_id and r.status = 'pending'
 
@@ -114,11 +114,29 @@ where k.tenant_id = %(tenant_id)s and k.created_at >= %(since)s::timestamptz
         where r.tenant_id = %(tenant_id)s and r.contact_id = k.contact_id
             and r.campaign_id = %(campaign_id)s::uuid and r.message_id is not null)
 
--- name: spent
--- Estimated, of those whose message was stored and not refused by us.
-select coalesce(sum(r.estimated_price), 0) from messaging.campaign_recipients as r
-where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
-    and r.status in ('queued', 'unconfirmed', 'undetermined', 'sent', 'delivered', 'read')
+-- name: groups
+-- People by the beginnings and lengths of their numbers, which tell the country. The query of an audience
+-- takes the place of the mark.
+select min(k.phone_number), count(*)
+from (
+/* people */ select %(tenant_id)s::uuid as contact_id, '{}'::jsonb as given
+) as p
+join messaging.contacts as k on k.tenant_id = %(tenant_id)s and k.id = p.contact_id
+group by left(k.phone_number, 8), length(k.phone_number)
+
+-- name: pending
+-- Those who wait of a frozen audience, as the query of one.
+select r.contact_id, r.variables as given from messaging.campaign_recipients as r
+where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid and r.status = 'pending'
+
+-- name: messages
+-- All that were stored for it, those that failed first among them, in the order of their ids.
+select m.id from (
+    select r.message_id as id from messaging.campaign_recipients as r
+    where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
+        and r.message_id is not null and r.status not in ('denied', 'cancelled', 'expired')
+) as m
+where m.id > %(after)s::uuid order by m.id limit %(limit)s
 
 -- name: list
 -- In the order of their turns: a walk of the index for each state, merged.
