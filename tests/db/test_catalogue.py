@@ -24,9 +24,13 @@ Check = Callable[[Superuser], list[str]]
 TENANTLESS = {
     "tenants": "its id is the tenant",
     "worker_marks": "says which worker processes are awake: they work for all tenants",
+    "job_looks": "where the queues of all tenants begin, for the door that claims from them all",
 }
 #: Tables that no tenant's policy guards.
-UNGUARDED = {"worker_marks": "holds process names and times, nothing of any tenant"}
+UNGUARDED = {
+    "worker_marks": "holds process names and times, nothing of any tenant",
+    "job_looks": "the app may not read it: the door alone does",
+}
 #: Unique without the tenant (design: global keys), and why.
 GLOBAL_KEYS = {
     ("tenants", "id"): "the tenant itself",
@@ -38,6 +42,7 @@ GLOBAL_KEYS = {
     ("message_keys", "account_id,wa_message_id"): "the account names the tenant; kept narrow",
     ("tracked_links", "token"): "who follows a link is nobody's: its token is all that is known",
     ("worker_marks", "worker"): "see TENANTLESS",
+    ("job_looks", "single"): "its one row",
 }
 #: Definer functions that the owner of the tables must own, since they are DDL.
 OWNERS_FUNCTIONS = {"ensure_partitions", "retire_partitions"}

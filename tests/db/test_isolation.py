@@ -25,7 +25,7 @@ Link = psycopg.Connection[Any]
 
 A, B = uuid4(), uuid4()
 #: Tables of no tenant; test_catalogue says why each may be so.
-TENANTLESS = {"worker_marks"}
+TENANTLESS = {"worker_marks", "job_looks"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def test_a_claim_and_a_finish_look_up_by_index_and_touch_what_they_take(jobs: Jo
     assert used == {
         "scheduled_jobs_due",
         "scheduled_jobs_lane",
+        "scheduled_jobs_leased",
         "scheduled_jobs_running",
         "scheduled_jobs_pkey",
     }
