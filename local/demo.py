@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,6 +71,19 @@ def simulator_numbers(kept: MadeOnce) -> str:
         document.pop("slug")
         numbers.append(document)
     return json.dumps(numbers)
+
+
+def simulator_tenants(seeded: Iterable[Seeded]) -> str:
+    """Return SIMULATOR_TENANTS: the tenants with their API keys, as JSON."""
+    tenants = {
+        one.number.slug: {
+            "slug": one.number.slug,
+            "name": one.number.tenant,
+            "api_key": one.api_key,
+        }
+        for one in seeded
+    }
+    return json.dumps(list(tenants.values()))
 
 
 async def seed(administer: Administer, kept: MadeOnce) -> list[Seeded]:

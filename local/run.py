@@ -24,7 +24,7 @@ from local.addresses import (
     variable,
 )
 from local.child import Child
-from local.demo import Seeded, seed, simulator_numbers
+from local.demo import Seeded, seed, simulator_numbers, simulator_tenants
 from local.demo_templates import give_templates
 from local.faults import LocalError
 from local.files import write_whole
@@ -98,7 +98,7 @@ class LocalRun:
         self.say("demo tenants and numbers are registered")
         meta = _read_meta_secret(addresses, template)
         await self._start_api(addresses, template, lambdas)
-        await self._start_simulator(addresses, kept, meta)
+        await self._start_simulator(addresses, kept, meta, seeded)
         url = addresses.simulator_url
         if not await asyncio.to_thread(greet, url, kept, first_time=bool(applied)):
             self.say("a first message from the phone did not get through: see the logs")
@@ -187,7 +187,11 @@ class LocalRun:
         self.say(f"API on {addresses.api_url}")
 
     async def _start_simulator(
-        self, addresses: Addresses, kept: MadeOnce, meta: dict[str, str]
+        self,
+        addresses: Addresses,
+        kept: MadeOnce,
+        meta: dict[str, str],
+        seeded: list[Seeded],
     ) -> None:
         simulator = self._simulator = self._child(
             "simulator",
@@ -200,6 +204,8 @@ class LocalRun:
                 "META_APP_SECRET": meta["app_secret"],
                 "META_VERIFY_TOKEN": meta["verify_token"],
                 "SIMULATOR_NUMBERS": simulator_numbers(kept),
+                "API_URL": addresses.api_url,
+                "SIMULATOR_TENANTS": simulator_tenants(seeded),
             },
         )
         await simulator.start()

@@ -2,7 +2,8 @@
 
 SIMULATOR_PORT (8090), LOCAL_DIR, WEBHOOK_URL, META_APP_SECRET, META_VERIFY_TOKEN and
 SIMULATOR_NUMBERS (a JSON list of {waba_id, phone_number_id, display_phone_number, verified_name,
-access_token, tenant}). SIGINT or SIGTERM stops it within a second.
+access_token, tenant}); for the page's second view API_URL and SIMULATOR_TENANTS (a JSON list of
+{slug, name, api_key}). SIGINT or SIGTERM stops it within a second.
 """
 
 from __future__ import annotations

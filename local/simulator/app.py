@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from local.simulator.business import Business
 from local.simulator.config import Config
 from local.simulator.control import Control
 from local.simulator.exchange import Exchange
@@ -56,6 +57,7 @@ def create_app(config: Config, clock: Callable[[], float] = time.time) -> Starle
     before a graceful stop: it ends the event streams and the answers that never come.
     """
     exchange = Exchange(config, clock)
+    business = Business(exchange)
 
     @asynccontextmanager
     async def live(app: Starlette) -> AsyncIterator[None]:
@@ -64,10 +66,12 @@ def create_app(config: Config, clock: Callable[[], float] = time.time) -> Starle
             yield
         finally:
             app.state.stopping.set()
+            await business.stop()
             await exchange.stop()
 
     routes = [
         *Control(exchange).routes(),
+        *business.routes(),
         *Graph(exchange).routes(),
         Route("/{version:graph}/{rest:path}", _unknown_path, methods=["GET", "POST", "DELETE"]),
         *[Route(*asset) for asset in _assets()],

@@ -30,9 +30,20 @@ class BusinessNumber(BaseModel):
     tenant: str = ""
 
 
+class Tenant(BaseModel):
+    """A business of the backend's, with a key of its own for the backend's API."""
+
+    model_config = ConfigDict(frozen=True)
+
+    slug: str
+    name: str
+    api_key: str
+
+
 class Config(BaseModel):
     """Everything `create_app` needs. Times are seconds.
 
+    `api_url`: the backend's API, which the page's second view asks as `tenants`; empty: not known.
     `local_dir`: folder for chats and pictures; None keeps all of it in memory.
     `greet`: make Meta's GET handshake with the webhook address at the start.
     `first_retry`: pause before the first redelivery of a refused webhook; doubles up to a minute.
@@ -44,6 +55,8 @@ class Config(BaseModel):
     app_secret: str
     verify_token: str
     numbers: tuple[BusinessNumber, ...]
+    api_url: str = ""
+    tenants: tuple[Tenant, ...] = ()
     port: int = 8090
     local_dir: Path | None = None
     greet: bool = True
@@ -62,7 +75,8 @@ def read_environment(environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration of `python -m local.simulator`.
 
     Raises ConfigurationMissing when a variable is absent, pydantic's ValidationError (a ValueError)
-    when SIMULATOR_NUMBERS is not the JSON list described in `BusinessNumber`.
+    when SIMULATOR_NUMBERS is not the JSON list described in `BusinessNumber`, or SIMULATOR_TENANTS
+    that of `Tenant`.
     """
     missing = [name for name in _REQUIRED if not environ.get(name)]
     if missing:
@@ -73,6 +87,10 @@ def read_environment(environ: Mapping[str, str] = os.environ) -> Config:
         app_secret=environ["META_APP_SECRET"],
         verify_token=environ["META_VERIFY_TOKEN"],
         numbers=TypeAdapter(tuple[BusinessNumber, ...]).validate_json(environ["SIMULATOR_NUMBERS"]),
+        api_url=environ.get("API_URL", ""),
+        tenants=TypeAdapter(tuple[Tenant, ...]).validate_json(
+            environ.get("SIMULATOR_TENANTS") or "[]"
+        ),
         port=int(environ.get("SIMULATOR_PORT", "8090")),
         local_dir=Path(local_dir) if local_dir else None,
     )

@@ -18,6 +18,7 @@
            /simulator/templates                  see template_control.py
            /simulator/numbers                    see number_control.py
            /simulator/flows, /simulator/messages see flow_control.py
+           /simulator/business                   see business.py
 
 {contact} is a name of the cast, a number in any form, or a business-scoped user id; a new number or
 user id becomes a new person. Errors: {"error": <text>} with 404 or 422.

@@ -1,4 +1,4 @@
-// The simulator's own HTTP API and its event stream (control.py describes both).
+// The simulator's own HTTP API and its event stream (control.py describes both, business.py what asks the backend).
 
 async function call(method, path, body) {
   const answer = await fetch(`/simulator${path}`, {
@@ -26,6 +26,9 @@ export const api = {
   decide: (template, decision) => call("POST", `/templates/${encodeURIComponent(template)}`, decision),
   flush: () => call("POST", "/webhooks/flush"),
   clearLog: () => call("DELETE", "/requests"),
+  campaigns: () => call("GET", "/business/campaigns"),
+  actOnCampaign: (tenant, id, deed) => call("POST", `/business/campaigns/${encodeURIComponent(tenant)}/${id}/${deed}`),
+  runs: (from, until) => call("GET", `/business/runs?${new URLSearchParams({ from: from.toISOString(), until: until.toISOString() })}`),
   reset: () => call("POST", "/reset"),
 };
 

@@ -33,6 +33,15 @@ export function icon(name, label) {
   return svg;
 }
 
+/** Make `wanted` the children of `list`; what stays in its order is not touched and keeps the focus. */
+export function arrange(list, wanted) {
+  const kept = new Set(wanted);
+  for (const child of [...list.children]) if (!kept.has(child)) child.remove();
+  wanted.forEach((child, place) => {
+    if (list.children[place] !== child) list.insertBefore(child, list.children[place] ?? null);
+  });
+}
+
 export const find = (id) => document.getElementById(id);
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });

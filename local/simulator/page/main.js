@@ -4,6 +4,7 @@ import { activity } from "./activity.js";
 import { addresses } from "./address.js";
 import { api, follow } from "./api.js";
 import { bubble } from "./bubbles.js";
+import { business as businessView } from "./business.js";
 import { calling } from "./calls.js";
 import { dayOf, face, find, h, timeOf } from "./dom.js";
 import { finger } from "./finger.js";
@@ -12,6 +13,7 @@ import { orders } from "./orders.js";
 import { pickers } from "./pickers.js";
 import { switches } from "./switches.js";
 import { templates } from "./templates.js";
+import { views } from "./views.js";
 
 const NEAR_END = 120;
 
@@ -308,9 +310,6 @@ function listen() {
   find("quoting-off").addEventListener("click", stopQuoting);
   find("number").addEventListener("change", (event) => show(open.contact, event.target.value));
   document.addEventListener("visibilitychange", look);
-  for (const button of document.querySelectorAll("[data-show]")) {
-    button.addEventListener("click", () => view(button.dataset.show));
-  }
   const act = (id, deed) => find(id).addEventListener("click", () => attempt(deed()));
   act("flush", async () => { const { pending } = await api.flush(); say(pending ? `${pending} webhooks are still refused` : "Every webhook was taken"); });
   act("close-window", async () => { await api.closeWindow(open.contact, open.number); say("The window is closed: free-form messages now fail with 131047 until the person writes"); });
@@ -319,9 +318,11 @@ function listen() {
   act("clear-log", async () => { await api.clearLog(); activity.fill([], []); });
 }
 
-function view(name) {
-  document.body.dataset.view = name;
-  for (const button of document.querySelectorAll("[data-show]")) button.setAttribute("aria-pressed", String(button.dataset.show === name));
+/** A message that the business view knows of, in its chat. */
+function openMessage({ contact, phone_number_id: number, wamid }) {
+  view("phone");
+  show(contact, number);
+  acts.jump(wamid);
 }
 
 async function drawTemplates() {
@@ -330,7 +331,8 @@ async function drawTemplates() {
 }
 
 listen();
-view("phone");
+const businessPart = businessView({ say, openMessage });
+const view = views((name) => { businessPart.show(name === "business"); });
 switches.build((changes) => attempt(api.setFaults(changes)));
 let first = true;
 follow({
