@@ -6,30 +6,27 @@ deciding code of the engine and of the sending policy; both by the facts as they
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from switchboard import outbox, prices
-from switchboard.automation.actions._kind import Pass, Send, Wanted
 from switchboard.automation.due import instants, named
-from switchboard.automation.engine import consider, facts_of, hold_back, outgoing, person_of
+from switchboard.automation.foretold import Foretold, ask_policy, considered, cost_of, walk
 from switchboard.automation.rules import NewRule, checked, own_contact
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import NotFound, ProblemError, Unprocessable
-from switchboard.outbox.foresee import Foreseen
-from switchboard.prices import Cost, CostShown
+from switchboard.kernel.errors import NotFound, Unprocessable
+from switchboard.prices import CostShown
 from switchboard.store import automations as store
 from switchboard.store import rehearsals
 from switchboard.store.automations import OpenRun, Planned
-from switchboard.store.rehearsals import Acted, Occurrence
+from switchboard.store.rehearsals import Occurrence
 from switchboard.tools import Tools
 from switchboard.transact import transact
 
@@ -55,23 +52,6 @@ class Stretch(Arguments):
 
 class NewRuleTried(NewRule, Stretch):
     """A rule that is not written, and the stretch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Foretold:
-    """An occurrence and what would have become of it.
-
-    `result`: sent, deferred (to `until`), done (of what is no message), skipped or failed.
-    """
-
-    due_at: datetime
-    occurrence: str
-    subject_id: UUID
-    contact_id: UUID | None
-    result: str
-    reason: str | None = None
-    until: str | None = None
-    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +85,6 @@ class _Tried:
     run: OpenRun
     columns: Mapping[str, Any]
     planned: Planned | None
-
-
-@dataclass(slots=True)
-class _Step:
-    """One occurrence on its way: what is wanted, or why nothing is; then what the policy says."""
-
-    due: Occurrence
-    run: OpenRun
-    person: UUID | None
-    wanted: Wanted | None = None
-    passed: str | None = None
-    failure: str | None = None
-    foreseen: Foreseen | None = None
 
 
 def rehearse_rule(tools: Tools, tenant_id: UUID, rule_id: UUID, stretch: Stretch) -> Rehearsal:
@@ -182,9 +149,9 @@ def _rehearse(
 ) -> Rehearsal:
     since, until = _bounds(store.read_now(connection, now=tools.clock.now), stretch)
     due, total = _due(tools, connection, tenant_id, tried, since=since, until=until)
-    steps = list(_considered(connection, tenant_id, tried.run, due))
-    _ask_policy(tools, connection, tenant_id, steps)
-    told = list(_walk(connection, tenant_id, tried.run, steps, since))
+    steps = list(considered(connection, tenant_id, tried.run, due))
+    ask_policy(tools, connection, tenant_id, steps)
+    told = list(walk(connection, tenant_id, tried.run, steps, since))
     results = Counter(one.result for one in told)
     reasons: dict[str, Counter[str]] = {"skipped": Counter(), "failed": Counter()}
     for one in told:
@@ -202,7 +169,7 @@ def _rehearse(
         others=results["done"],
         skipped=dict(reasons["skipped"]),
         failed=dict(reasons["failed"]),
-        cost=_cost(connection, tenant_id, steps, told).shown(),
+        cost=cost_of(connection, tenant_id, steps, told).shown(),
         data=told[: stretch.limit],
     )
 
@@ -251,141 +218,3 @@ def _due(
         until=until,
         limit=MOST,
     )
-
-
-def _considered(
-    connection: Connection, tenant_id: UUID, run: OpenRun, due: Sequence[Occurrence]
-) -> Iterator[_Step]:
-    """Ask of each what the engine would ask, but for pauses and the policy."""
-    subjects = sorted({one.subject_id for one in due})
-    known = rehearsals.find_facts(connection, tenant_id, subjects, whose=run.whose)
-    for one in due:
-        about = known[one.subject_id]
-        this = replace(
-            run,
-            subject_id=one.subject_id,
-            occurrence=one.occurrence,
-            contact=about.contact,
-            trip=about.trip,
-            booking=about.booking,
-        )
-        facts = facts_of(this)
-        step = _Step(one, this, person_of(facts))
-        try:
-            step.wanted = consider(this, facts)
-        except Pass as nothing:
-            step.passed = str(nothing)
-        except ProblemError as problem:
-            step.failure = problem.detail
-        yield step
-
-
-def _ask_policy(
-    tools: Tools, connection: Connection, tenant_id: UUID, steps: Sequence[_Step]
-) -> None:
-    """Fill in what would have become of the messages."""
-    sends = [(step, step.wanted) for step in steps if isinstance(step.wanted, Send)]
-    people = sorted({wanted.contact_id for _, wanted in sends if wanted.phone_number_id is None})
-    numbers = store.find_numbers(connection, tenant_id, people)
-    items, asking = [], []
-    for step, wanted in sends:
-        number = wanted.phone_number_id or numbers.get(wanted.contact_id)
-        try:
-            item = outgoing(step.run.rule_id, wanted, number, step.due.due_at)
-        except ProblemError as problem:
-            step.failure = problem.detail
-        else:
-            items.append((item, step.due.due_at))
-            asking.append(step)
-    for step, foreseen in zip(
-        asking, outbox.foresee(tools, connection, tenant_id, items), strict=True
-    ):
-        step.foreseen = foreseen
-        step.failure = foreseen.problem
-
-
-def _walk(
-    connection: Connection,
-    tenant_id: UUID,
-    run: OpenRun,
-    steps: Sequence[_Step],
-    since: datetime,
-) -> Iterator[Foretold]:
-    """Go through them in their order: what was done for a person holds back what follows."""
-    people = sorted({step.person for step in steps if step.person is not None})
-    acted: defaultdict[UUID, Acted] = defaultdict(lambda: Acted(0, None))
-    if run.cool_down_s is not None or run.cap_per_contact is not None:
-        acted.update(rehearsals.find_acted(connection, tenant_id, run.rule_id, people, since=since))
-    for step in steps:
-        told = _told(step, acted)
-        if told.result not in {"skipped", "failed"} and step.person is not None:
-            acted[step.person] = Acted(acted[step.person].times + 1, step.due.due_at)
-        yield told
-
-
-def _told(step: _Step, acted: Mapping[UUID, Acted]) -> Foretold:
-    reason, result, until, category = step.passed, "skipped", None, None
-    if reason is None and step.wanted is not None:
-        try:
-            _check_pauses(step, acted)
-        except Pass as nothing:
-            reason = str(nothing)
-    if reason is None:
-        result, reason, until, category = _outcome(step)
-    return Foretold(
-        due_at=step.due.due_at,
-        occurrence=step.due.occurrence,
-        subject_id=step.due.subject_id,
-        contact_id=step.wanted.contact_id if isinstance(step.wanted, Send) else step.person,
-        result=result,
-        reason=reason,
-        until=until,
-        category=category,
-    )
-
-
-def _check_pauses(step: _Step, acted: Mapping[UUID, Acted]) -> None:
-    if step.person is None:
-        return
-    times, last = acted[step.person]
-    cool_down = step.run.cool_down_s
-    lately = (
-        cool_down is not None
-        and last is not None
-        and last > step.due.due_at - timedelta(seconds=cool_down)
-    )
-    hold_back(step.run, times, lately=lately)
-
-
-def _outcome(step: _Step) -> tuple[str, str | None, str | None, str | None]:
-    """Return result, reason, until when and category."""
-    if step.failure is not None:
-        return "failed", step.failure, None, None
-    if not isinstance(step.wanted, Send):
-        return "done", None, None, None
-    foreseen = step.foreseen
-    assert foreseen is not None
-    assert foreseen.decision is not None
-    verdict, reason = foreseen.decision["verdict"], foreseen.decision.get("reason")
-    if verdict == "denied":
-        told = f"denied: {reason}: {foreseen.decision.get('hint', '')}"
-        return "skipped", told, None, foreseen.kind
-    if verdict == "deferred":
-        return "deferred", reason, foreseen.decision.get("until"), foreseen.kind
-    return "sent", None, None, foreseen.kind
-
-
-def _cost(
-    connection: Connection, tenant_id: UUID, steps: Sequence[_Step], told: Sequence[Foretold]
-) -> Cost:
-    """Return what the messages would have cost, each by the rates of its day."""
-    groups: dict[tuple[str, bool, datetime], Counter[str]] = defaultdict(Counter)
-    for step, one in zip(steps, told, strict=True):
-        if one.result in {"sent", "deferred"} and step.foreseen is not None:
-            day = one.due_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            key = step.foreseen.kind, step.foreseen.inside_window, day
-            groups[key].update(prices.by_country([(step.foreseen.recipient, 1)]))
-    cost = Cost()
-    for (kind, inside, day), counts in sorted(groups.items()):
-        cost += prices.estimate(connection, tenant_id, kind, counts, day, inside_window=inside)
-    return cost
