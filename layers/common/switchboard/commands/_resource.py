@@ -70,5 +70,6 @@ def run(command: Command, tenant: str, arguments: BaseModel, *, tools: Tools) ->
     """
     caller = act_for(tools, tenant)
     result = command.run(tools, caller.tenant_id, arguments)
-    document: dict[str, Any] = orjson.loads(orjson.dumps(result))
+    # An amount is exact, so it is a text, as over HTTP.
+    document: dict[str, Any] = orjson.loads(orjson.dumps(result, default=str))
     return document
