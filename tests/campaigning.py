@@ -220,6 +220,13 @@ class Campaigns:
             (self.clock.now, self.contact(phone)),
         )
 
+    def lose_runs(self) -> None:
+        """As when the worker that would have run them is gone for long."""
+        self.place.everything.execute(
+            "delete from messaging.scheduled_jobs"
+            " where job_type in ('run_campaign', 'watch_campaigns') and status = 'pending'"
+        )
+
     def recipients(self, campaign: UUID) -> dict[str, tuple[str, str | None]]:
         """Return state and reason by phone."""
         rows = self.place.everything.execute(

@@ -1,4 +1,4 @@
-"""A campaign in real time: workers are killed, it is paused, outcomes stay open, people say STOP."""
+"""A campaign in real time: workers are killed, it is paused, outcomes stay open, people stop it."""
 
 from __future__ import annotations
 

@@ -10,8 +10,10 @@ import pytest
 
 from switchboard import outbox
 from switchboard.campaigns import feeding
+from switchboard.kernel.clock import uuid7
 from switchboard.kernel.errors import Conflict
 from switchboard.outbox.timing import SLICE
+from switchboard.store import outbox as store
 from tests.campaigning import Campaigns, campaigns
 from tests.databases import ClonedDatabase
 
@@ -78,6 +80,7 @@ class TestPause:
         def pause() -> None:
             at.meta.answer = lambda _: "connect"
             at.pause(campaign, at.real())
+            at.lose_runs()
 
         at_request(at, 1, pause)
         campaign = at.start(at.create())
@@ -92,6 +95,16 @@ class TestPause:
         assert at.meta.phones == dict.fromkeys(phones, 1)
         at.check(campaign)
 
+    def test_what_a_worker_has_leased_and_not_sent_is_taken_from_it(self, at: Campaigns) -> None:
+        at.people(20)
+        campaign = at.start(at.create())
+        feeding.run_campaign(at.tools, at.tenant, campaign, at.clock.monotonic() + 60)
+        store.claim(at.tools.db.connection(), uuid7(), 16, lease_s=30, now=at.clock.now)
+        assert sum(row["lease_token"] is not None for row in at.place.rows("send_attempts")) == 16
+        at.pause(campaign)
+        attempts = at.place.rows("send_attempts")
+        assert {(row["lease_token"], row["due_at"].year) for row in attempts} == {(None, 9999)}
+
     def test_a_template_that_is_approved_again_lets_nothing_of_it_go(self, at: Campaigns) -> None:
         at.people(5)
         campaign = at.start(at.create())
@@ -100,6 +113,7 @@ class TestPause:
         outbox.run_due(at.tools, at.clock.monotonic() + 60)
         assert at.counts(campaign) == {"queued": 5}
         at.pause(campaign)
+        at.lose_runs()
         # The policy has put them off until Meta approves it.
         at.template("APPROVED", at=3)
         at.work(300)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from switchboard import outbox
+from switchboard.campaigns import feeding
 from switchboard.kernel.errors import Conflict, Unprocessable
 from tests.campaigning import Campaigns, campaigns
 from tests.databases import ClonedDatabase
@@ -127,9 +129,16 @@ def test_what_was_put_off_does_not_leave_after_hours(at: Campaigns) -> None:
     # Meta cannot be reached: they are tried again, later and later.
     at.meta.answer = lambda _: "connect"
     campaign = at.start(at.create(send_window={"from": "11:00", "until": "12:00"}))
-    at.work(60)
-    assert at.counts(campaign) == {"queued": 3}
+    feeding.run_campaign(at.tools, at.tenant, campaign, at.clock.monotonic() + 60)
+    # No run of the campaign comes at noon, workers send on.
+    while at.clock.now < noon + timedelta(minutes=2):
+        outbox.run_due(at.tools, at.clock.monotonic() + 60)
+        at.clock.turn(1)
     at.meta.answer = lambda _: None
+    outbox.run_due(at.tools, at.clock.monotonic() + 60)
+    assert at.counts(campaign) == {"queued": 3}
+    opens = {row["due_at"] for row in at.place.rows("send_attempts")}
+    assert opens == {noon + timedelta(hours=23)}
     at.work(3600)
     assert at.meta.taken == []
     turn_to(at, noon + timedelta(hours=23))

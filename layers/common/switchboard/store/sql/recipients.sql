@@ -67,13 +67,14 @@ order by r.position limit %(limit)s
 for no key update of r
 
 -- name: take_back
--- Of those who are written to once more: whose first message has arrived after all.
+-- Of those who are written to once more: whose first message has arrived after all. (Here and in `mark`
+-- the state is asked so that no index serves it: many are pending, and these are few.)
 update messaging.campaign_recipients as r
 set status = messaging.recipient_status(m.status), message_id = m.id, previous_message_id = null,
     updated_at = %(now)s::timestamptz
 from messaging.whatsapp_messages as m
 where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
-    and r.contact_id = any (%(contact_ids)s::uuid[]) and r.status = 'pending'
+    and r.contact_id = any (%(contact_ids)s::uuid[]) and (r.status = 'pending') is true
     and m.tenant_id = %(tenant_id)s and m.id = r.previous_message_id
     and m.status not in ('failed', 'denied')
 returning r.contact_id
@@ -85,7 +86,8 @@ set status = x.status, reason = x.reason, message_id = x.message_id, estimated_p
 from unnest(%(contact_ids)s::uuid[], %(statuses)s::text[], %(reasons)s::text[],
     %(message_ids)s::uuid[], %(prices)s::numeric[]) as x(contact_id, status, reason, message_id, price)
 where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
-    and r.contact_id = x.contact_id and r.status = 'pending'
+    and r.contact_id = x.contact_id and r.contact_id = any (%(contact_ids)s::uuid[])
+    and (r.status = 'pending') is true
 
 -- name: count
 select r.status, count(*) from messaging.campaign_recipients as r
@@ -93,10 +95,14 @@ where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
 group by r.status
 
 -- name: is_open
+-- The first of each state: where nobody is in it, nothing is read.
 select exists (select from unnest(%(statuses)s::text[]) as s(status)
-    where exists (select from messaging.campaign_recipients as r
+    cross join lateral (
+        select r.position from messaging.campaign_recipients as r
         where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
-            and r.status = s.status))
+            and r.status = s.status
+        order by r.position limit 1
+    ) as f)
 
 -- name: reasons
 -- Of those who got nothing.
