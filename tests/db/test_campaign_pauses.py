@@ -13,6 +13,7 @@ from switchboard.campaigns import feeding
 from switchboard.kernel.clock import uuid7
 from switchboard.kernel.errors import Conflict
 from switchboard.outbox.timing import SLICE
+from switchboard.store import campaigns as campaigns_store
 from switchboard.store import outbox as store
 from tests.campaigning import Campaigns, campaigns
 from tests.databases import ClonedDatabase
@@ -94,6 +95,33 @@ class TestPause:
         at.work(300)
         assert at.meta.phones == dict.fromkeys(phones, 1)
         at.check(campaign)
+
+    def test_it_waits_for_the_slice_that_is_being_stored(self, at: Campaigns) -> None:
+        at.people(3)
+        campaign = at.start(at.create())
+        feeding.run_campaign(at.tools, at.tenant, campaign, at.clock.monotonic() + 60)
+        feeder, pauser = at.process(), at.process()
+        with feeder.db.transaction(at.tenant) as connection:
+            campaigns_store.lock(connection, at.tenant, campaign, now=at.clock.now)
+            thread = threading.Thread(target=at.pause, args=(campaign, pauser))
+            thread.start()
+            thread.join(0.3)
+            assert thread.is_alive()
+        thread.join()
+        assert at.show(campaign).campaign.status == "paused"
+
+    def test_a_slice_that_comes_after_it_stores_nothing(
+        self, at: Campaigns, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        at.people(3)
+        campaign = at.start(at.create(ramp={"per_minute": 1}))
+        at.work(1)
+        at.pause(campaign)
+        at.clock.turn(600)
+        # As if it was paused right after the run's look at it.
+        monkeypatch.setattr(feeding, "_look", lambda *_: "sending")
+        feeding.run_campaign(at.tools, at.tenant, campaign, at.clock.monotonic() + 60)
+        assert at.counts(campaign) == {"pending": 3}
 
     def test_what_a_worker_has_leased_and_not_sent_is_taken_from_it(self, at: Campaigns) -> None:
         at.people(20)
