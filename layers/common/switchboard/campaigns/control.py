@@ -11,7 +11,7 @@ from pydantic import Field
 
 from switchboard.campaigns.drafts import Shown, lock, show
 from switchboard.campaigns.progress import outcomes
-from switchboard.campaigns.times import Moment, Zone, instant
+from switchboard.campaigns.times import Moment, SendWindow, Zone, instant, opening
 from switchboard.campaigns.words import BY_HAND, MENDABLE
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
@@ -165,7 +165,7 @@ def resume_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Shown:
     """
 
     def write(connection: Connection) -> Shown:
-        lock(tools, connection, tenant_id, campaign_id)
+        locked = lock(tools, connection, tenant_id, campaign_id)
         known, failed = outcomes(recipients.count(connection, tenant_id, campaign_id))
         if not store.resume(
             connection,
@@ -173,6 +173,7 @@ def resume_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Shown:
             campaign_id,
             outcomes=known,
             failures=failed,
+            due=_opening(locked),
             now=tools.clock.now,
         ):
             raise _not_in(connection, tenant_id, campaign_id, "paused")
@@ -182,6 +183,14 @@ def resume_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Shown:
     shown = transact(tools, tenant_id, write, statement_timeout_ms=_HOLD_MS)
     tools.nudge()
     return shown
+
+
+def _opening(campaign: store.Running) -> datetime:
+    """Return from when on what was held may go out: outside its hours not before the next ones."""
+    if campaign.send_window is None:
+        return campaign.now
+    window = SendWindow.model_validate(campaign.send_window)
+    return opening(window, campaign.timezone, campaign.now) or campaign.now
 
 
 def cancel_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Shown:
@@ -228,6 +237,9 @@ def retry_failed(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Retried:
     while more and tools.clock.monotonic() < until:
 
         def again(connection: Connection) -> tuple[int, int]:
+            # Anew with each: a run that saw nobody waiting may have completed it, somebody
+            # cancelled it.
+            open_(connection)
             return recipients.retry(
                 connection,
                 tenant_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -181,6 +182,8 @@ def change_campaign(
         changed = change.model_dump(mode="json", by_alias=True, exclude_unset=True)
         whole = read(NewCampaign, {**before, **changed})
         columns = _columns(connection, tenant_id, whole)
+        if locked.status == "scheduled" and "scheduled_at" in changed:
+            _require_ahead(columns["scheduled_at"], locked.now)
         store.update(connection, tenant_id, campaign_id, columns, now=tools.clock.now)
         if locked.status in {"scheduled", "sending"}:
             at = columns["scheduled_at"] if locked.status == "scheduled" else None
@@ -188,6 +191,14 @@ def change_campaign(
         return show(tools, connection, tenant_id, campaign_id)
 
     return transact(tools, tenant_id, write)
+
+
+def _require_ahead(at: datetime | None, now: datetime) -> None:
+    """Raise Unprocessable where a scheduled campaign would begin at once, which nobody asked for."""
+    if at is None:
+        raise Unprocessable("is needed while the campaign is scheduled", field="scheduled_at")
+    if at <= now:
+        raise Unprocessable("scheduled_at is over; start it instead", field="scheduled_at")
 
 
 def show(tools: Tools, connection: Connection, tenant_id: UUID, campaign_id: UUID) -> Shown:

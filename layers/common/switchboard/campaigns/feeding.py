@@ -14,20 +14,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
-from psycopg import errors as pg
 
-from switchboard.campaigns.audience.counts import require_known
-from switchboard.campaigns.audience.kinds import select_people
 from switchboard.campaigns.checks import trouble
 from switchboard.campaigns.control import hold
-from switchboard.campaigns.costs import audience_of, expected, known_in
 from switchboard.campaigns.parameters import Parameters
 from switchboard.campaigns.progress import OPEN, is_mark_due, mark, totals
 from switchboard.campaigns.slices import store_slice
+from switchboard.campaigns.starting import begin
 from switchboard.campaigns.times import Ramp, SendWindow, allowance, closing, opening
-from switchboard.campaigns.words import LIST_GONE, SPENDING_CAP
+from switchboard.campaigns.words import SPENDING_CAP
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import ProblemError, Unavailable, Unprocessable
+from switchboard.kernel.errors import ProblemError, Unavailable
 from switchboard.kernel.log import log
 from switchboard.store import campaigns as store
 from switchboard.store import contacts, recipients
@@ -83,7 +80,7 @@ def _step(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float) 
     if isinstance(status, Step):
         return status
     if status == "scheduled":
-        return _begin(tools, tenant_id, campaign_id, within_s=within_s)
+        return Step(over=not begin(tools, tenant_id, campaign_id, within_s=within_s))
     if status == "cancelled":
         return _wind_up(tools, tenant_id, campaign_id)
     return _feed(tools, tenant_id, campaign_id, SLICE)
@@ -102,84 +99,6 @@ def _look(tools: Tools, connection: Connection, tenant_id: UUID, campaign_id: UU
         if found.scheduled_at is not None and found.scheduled_at > now:
             return Step(again_at=found.scheduled_at)
     return found.status
-
-
-# ------------------------------------------------------------------------------------- the start
-
-
-def _begin(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float) -> Step:
-    """Freeze the audience: one statement, with the time that it needs.
-
-    The campaign's row is locked for the end of it only, so that it can be cancelled meanwhile.
-    """
-
-    def freeze(connection: Connection) -> Step:
-        found = store.find(connection, tenant_id, campaign_id)
-        assert found is not None
-        audience = audience_of(found)
-        require_known(connection, tenant_id, audience)
-        parts = store.find_parts(
-            connection,
-            tenant_id,
-            number=found.phone_number_id,
-            template=found.template,
-            language=found.language,
-        )
-        marketing = parts is None or (parts.category or "").upper() != "UTILITY"
-        total = recipients.freeze(
-            connection,
-            tenant_id,
-            campaign_id,
-            select_people(audience),
-            is_marketing=marketing,
-            now=tools.clock.now,
-        )
-        estimated = None
-        if found.currency is not None:
-            people = recipients.pending(campaign_id)
-            category = None if parts is None else parts.category
-            cost = expected(tools, connection, tenant_id, category, people)
-            estimated = known_in(cost, found.currency)
-        # A merge waits for this moment, not for the whole audience.
-        contacts.hold(connection, tenant_id)
-        recipients.follow_merges(connection, tenant_id, campaign_id)
-        locked = store.lock(connection, tenant_id, campaign_id, now=tools.clock.now)
-        if locked is None or not store.begin(
-            connection,
-            tenant_id,
-            campaign_id,
-            total=total,
-            estimated_cost=estimated,
-            now=locked.now,
-        ):
-            raise _TakenBackError
-        log.info("campaign.began", campaign_id=campaign_id, recipients=total)
-        return Step()
-
-    try:
-        return transact(
-            tools, tenant_id, freeze, statement_timeout_ms=max(1_000, int((within_s - 2) * 1000))
-        )
-    except (_TakenBackError, pg.UniqueViolation):
-        # Cancelled meanwhile, or another run was quicker.
-        return Step()
-    except Unprocessable as problem:
-        detail = problem.detail[:500]
-        transact(
-            tools,
-            tenant_id,
-            lambda connection: store.unschedule(
-                connection, tenant_id, campaign_id, reason=LIST_GONE, detail=detail
-            ),
-        )
-        return Step(over=True)
-
-
-class _TakenBackError(Exception):
-    """The campaign is not scheduled any more: nothing of its audience stays."""
-
-
-# ----------------------------------------------------------------------------------- the feeding
 
 
 def _feed(tools: Tools, tenant_id: UUID, campaign_id: UUID, size: int) -> Step:
@@ -373,9 +292,6 @@ def _rest(
     store.finish(connection, tenant_id, campaign.id, totals(counts, gone), now=tools.clock.now)
     log.info("campaign.ended", campaign_id=campaign.id, by_status=counts)
     return Step(over=True)
-
-
-# ---------------------------------------------------------------------------------------- the end
 
 
 def _wind_up(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Step:
