@@ -90,8 +90,15 @@ def entries_read(jobs: Jobs, seconds: float, limit: int = 10) -> int:
 def test_between_two_looks_a_claim_steps_over_nothing_that_is_done(
     jobs: Jobs, tenant: UUID
 ) -> None:
-    assert entries_read(jobs, 0.5, limit=5) < 100
-    assert entries_read(jobs, 1.0, limit=5) > 2 * DONE
+    # As it is planned where many jobs wait, each in a lane of its own.
+    jobs.everything.execute(
+        "insert into messaging.scheduled_jobs (tenant_id, job_type, lane, scheduled_for)"
+        " select %s, 'work', 'lane ' || n, %s from generate_series(1, 5000) as n",
+        (tenant, START - after(50)),
+    )
+    jobs.everything.execute("analyze messaging.scheduled_jobs")
+    assert entries_read(jobs, 0.5, limit=100) < 1_000
+    assert entries_read(jobs, 1.0, limit=100) > 2 * DONE
 
 
 def test_what_is_done_between_two_looks_is_stepped_over_once(jobs: Jobs, tenant: UUID) -> None:
