@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from switchboard.campaigns.drafts import Shown, lock, show
+from switchboard.campaigns.drafts import Shown, lock, require_ahead, show
 from switchboard.campaigns.progress import outcomes
 from switchboard.campaigns.times import Moment, SendWindow, Zone, instant, opening
 from switchboard.campaigns.words import BY_HAND, MENDABLE
@@ -67,11 +67,8 @@ def schedule_campaign(
                 at = instant(wanted.scheduled_at, zone)
             except OverflowError:
                 raise Unprocessable("is outside the calendar", field="scheduled_at") from None
-        if at is None:
-            raise Unprocessable("scheduled_at must be given", field="scheduled_at")
-        if at <= locked.now:
-            raise Unprocessable("scheduled_at is over; start it instead", field="scheduled_at")
-        return _schedule(tools, connection, tenant_id, campaign_id, (at, zone))
+        begins = require_ahead(at, locked.now)
+        return _schedule(tools, connection, tenant_id, campaign_id, (begins, zone))
 
     return transact(tools, tenant_id, write)
 

@@ -183,7 +183,7 @@ def change_campaign(
         whole = read(NewCampaign, {**before, **changed})
         columns = _columns(connection, tenant_id, whole)
         if locked.status == "scheduled" and "scheduled_at" in changed:
-            _require_ahead(columns["scheduled_at"], locked.now)
+            require_ahead(columns["scheduled_at"], locked.now)
         store.update(connection, tenant_id, campaign_id, columns, now=tools.clock.now)
         if locked.status in {"scheduled", "sending"}:
             at = columns["scheduled_at"] if locked.status == "scheduled" else None
@@ -193,12 +193,13 @@ def change_campaign(
     return transact(tools, tenant_id, write)
 
 
-def _require_ahead(at: datetime | None, now: datetime) -> None:
-    """Raise Unprocessable where a scheduled campaign would begin at once, which nobody asked for."""
+def require_ahead(at: datetime | None, now: datetime) -> datetime:
+    """Return `at`. Raises Unprocessable where a campaign would begin at once, unasked."""
     if at is None:
-        raise Unprocessable("is needed while the campaign is scheduled", field="scheduled_at")
+        raise Unprocessable("scheduled_at must be given", field="scheduled_at")
     if at <= now:
         raise Unprocessable("scheduled_at is over; start it instead", field="scheduled_at")
+    return at
 
 
 def show(tools: Tools, connection: Connection, tenant_id: UUID, campaign_id: UUID) -> Shown:

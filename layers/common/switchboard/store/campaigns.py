@@ -299,9 +299,10 @@ def resume(
     *,
     outcomes: int,
     failures: int,
+    due: datetime,
     now: datetime | None,
 ) -> bool:
-    """Let a paused one go on, and what was held with it."""
+    """Let a paused one go on, and at `due` what was held with it."""
     if not _changed(
         connection,
         "resume",
@@ -312,7 +313,7 @@ def resume(
         now=now,
     ):
         return False
-    connection.execute(_SQL["release"], {"tenant_id": tenant_id, "id": campaign_id, "now": now})
+    connection.execute(_SQL["release"], {"tenant_id": tenant_id, "id": campaign_id, "due": due})
     return True
 
 

@@ -133,8 +133,7 @@ set status = 'sending', pause_reason = null, pause_detail = null, paused_at = nu
 where c.tenant_id = %(tenant_id)s and c.id = %(id)s and c.status = 'paused'
 
 -- name: release
-select messaging.release_campaign(%(tenant_id)s::uuid, %(id)s::uuid,
-    coalesce(%(now)s::timestamptz, clock_timestamp()))
+select messaging.release_campaign(%(tenant_id)s::uuid, %(id)s::uuid, %(due)s::timestamptz)
 
 -- name: cancel
 -- One that never began has nothing left to end.

@@ -1,0 +1,108 @@
+"""Campaigns that are changed, sent again, resumed while something else is going on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from switchboard import outbox
+from switchboard.campaigns import control, feeding
+from switchboard.kernel.errors import Conflict, Unprocessable
+from tests.campaigning import Campaigns, campaigns
+from tests.databases import ClonedDatabase
+
+
+@pytest.fixture
+def at(database: ClonedDatabase) -> Iterator[Campaigns]:
+    with campaigns(database) as made:
+        yield made
+
+
+class TestSendingAgain:
+    @pytest.fixture
+    def after_the_first_step(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Do something between the first transaction of a request and the second."""
+        whole = control.transact
+
+        def arrange(do: Callable[[], object]) -> None:
+            def once(*args: Any, **how: Any) -> Any:
+                done = whole(*args, **how)
+                monkeypatch.setattr(control, "transact", whole)
+                do()
+                return done
+
+            monkeypatch.setattr(control, "transact", once)
+
+        return arrange
+
+    def test_it_goes_on_though_a_run_has_completed_it_meanwhile(
+        self, at: Campaigns, after_the_first_step: Any
+    ) -> None:
+        phones = at.people(3)
+        at.meta.answer = lambda _: 131026
+        campaign = at.start(at.create())
+        at.work(120)
+        assert at.show(campaign).campaign.status == "completed"
+        at.meta.answer = lambda _: None
+        # It finds nobody who waits: the first of them are made pending after that.
+        after_the_first_step(lambda: at.work(1, at.process()))
+        assert control.retry_failed(at.tools, at.tenant, campaign).retried == 3
+        at.work(600)
+        assert at.meta.phones == dict.fromkeys(phones, 1)
+        assert at.show(campaign).campaign.status == "completed"
+
+    def test_nobody_waits_in_one_that_is_cancelled_meanwhile(
+        self, at: Campaigns, after_the_first_step: Any
+    ) -> None:
+        at.people(3)
+        at.meta.answer = lambda _: 131026
+        campaign = at.start(at.create())
+        at.work(120)
+
+        def cancel() -> None:
+            at.cancel(campaign)
+            at.work(60, at.process())
+
+        after_the_first_step(cancel)
+        with pytest.raises(Conflict, match="cancelled"):
+            control.retry_failed(at.tools, at.tenant, campaign)
+        assert at.counts(campaign) == {"failed": 3}
+
+
+@pytest.mark.parametrize("days", [None, -300, 0], ids=["none", "past", "now"])
+def test_a_change_of_its_time_does_not_begin_it(at: Campaigns, days: int | None) -> None:
+    at.people(2)
+    campaign = at.create()
+    at.schedule(campaign, (at.clock.now + timedelta(days=3)).isoformat())
+    when = None if days is None else (at.clock.now + timedelta(days=days)).isoformat()
+    with pytest.raises(Unprocessable, match="scheduled_at") as caught:
+        at.change(campaign, scheduled_at=when)
+    assert caught.value.field == "scheduled_at"
+    at.change(campaign, name="Autumn")
+    at.work(120)
+    assert at.meta.taken == []
+
+
+def test_what_is_resumed_outside_its_hours_waits_for_them(at: Campaigns) -> None:
+    phones = at.people(40)
+    noon = at.clock.now.replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    turn(at, (noon - at.clock.now).total_seconds())
+    campaign = at.start(at.create(send_window={"from": "11:00", "until": "13:00"}))
+    feeding.run_campaign(at.tools, at.tenant, campaign, at.clock.monotonic() + 60)
+    at.pause(campaign)
+    turn(at, 3 * 3600)
+    at.resume(campaign)
+    # Workers send before the campaign's run has its turn.
+    outbox.run_due(at.tools, at.clock.monotonic() + 60)
+    assert at.meta.taken == []
+    turn(at, 20 * 3600)
+    at.work(120)
+    assert at.meta.phones == dict.fromkeys(phones, 1)
+
+
+def turn(at: Campaigns, seconds: float) -> None:
+    at.clock.turn(seconds)
+    at.place.time.now = at.clock.now
