@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from switchboard.campaigns.drafts import Shown
 from switchboard.campaigns.progress import Progress, Reason
 from switchboard.store.automations import Rule, Run
 from switchboard.store.campaigns import Campaign
-from tests.simulator_run import serve
+from tests.simulator_run import PATIENCE, serve
 
 Json = dict[str, Any]
 #: When everything happens; no test looks at the machine's clock.
@@ -123,12 +125,15 @@ class Api:
     others: dict[str, Json] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     deeds: list[tuple[str, str]] = field(default_factory=list)
+    #: Paths that are refused with a status, and such as are answered only when told so.
+    refused: dict[str, int] = field(default_factory=dict)
+    held: dict[str, threading.Event] = field(default_factory=dict)
     page: int = 200
     broken: int | None = None
 
     def start_afresh(self) -> None:
         """Forget everything."""
-        for kept in (self.campaigns, self.rules, self.others):
+        for kept in (self.campaigns, self.rules, self.others, self.refused, self.held):
             kept.clear()
         for listed in (self.runs, self.asked, self.deeds):
             listed.clear()
@@ -152,8 +157,10 @@ class Api:
         self.asked.append(f"{path}?{request.url.query}" if request.url.query else path)
         if request.headers.get("authorization") != f"Bearer {self.key}":
             return _json({"detail": "the key is not known"}, 401)
-        if self.broken is not None:
-            return _json({"detail": "the database is away"}, self.broken)
+        if path in self.held:
+            await asyncio.to_thread(self.held[path].wait, PATIENCE)
+        if wrong := self.broken or self.refused.get(path):
+            return _json({"detail": "the database is away"}, wrong)
         parts = path.split("/")
         if request.method == "POST":
             assert await request.json() == {}

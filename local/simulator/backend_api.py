@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -39,6 +41,9 @@ class BackendApi:
         self._client: httpx.AsyncClient | None = None
         self._kept: dict[tuple[str, str], tuple[float, Json]] = {}
         self._asked: dict[tuple[str, str], asyncio.Task[Json]] = {}
+        # What may take long takes one turn of those at most.
+        self._behind = asyncio.Semaphore(1)
+        self._renewed: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def get(self, tenant: str, path: str, **query: str | int) -> Json:
         """Return what GET /v1/… answers; raises Unanswered."""
@@ -74,13 +79,39 @@ class BackendApi:
                 return None
             raise
         if settled(found):
-            self._kept[key] = (time.monotonic(), found)
-            if len(self._kept) > _KEPT:
-                del self._kept[next(iter(self._kept))]
+            self._keep(key, found)
         return found
+
+    def latest(self, tenant: str, path: str, *, seconds: float) -> Json | None:
+        """Return the last answer at once; one that is older is asked for anew behind the scenes.
+
+        For what may take long. None: there is no answer yet.
+        """
+        key = (tenant, path)
+        at, known = self._kept.get(key, (-math.inf, {}))
+        if time.monotonic() - at >= seconds and key not in self._renewed:
+            task = self._renewed[key] = asyncio.create_task(self._renew(key, known))
+            task.add_done_callback(lambda _: self._renewed.pop(key, None))
+        return known or None
+
+    async def _renew(self, key: tuple[str, str], known: Json) -> None:
+        async with self._behind:
+            # Where it fails what was known stays; asked again when it is old again.
+            with contextlib.suppress(Unanswered):
+                known = await self.get(*key)
+            self._keep(key, known)
+
+    def _keep(self, key: tuple[str, str], document: Json) -> None:
+        self._kept[key] = (time.monotonic(), document)
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
 
     async def close(self) -> None:
         """Close the connections."""
+        renewed = list(self._renewed.values())
+        for task in renewed:
+            task.cancel()
+        await asyncio.gather(*renewed, return_exceptions=True)
         if self._client is not None:
             await self._client.aclose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from local.simulator.config import Tenant, read_environment
 from tests.business_api import NOW, Api, campaign, listening, progress, rule, run
-from tests.simulator_run import Simulator, backend, simulator
+from tests.simulator_run import Simulator, backend, simulator, wait_until
 
 Json = dict[str, Any]
 KEY = "sb_key_of_casa_verde"
@@ -87,6 +88,37 @@ def test_what_is_under_way_is_asked_each_time_and_what_has_ended_rarely(
         ask(beside, "campaigns")
     assert api.asked.count(f"campaigns/{going}") == 3
     assert api.asked.count(f"campaigns/{ended}") == 1
+
+
+def test_nobody_waits_for_a_cost_that_takes_long(beside: Simulator, api: Api) -> None:
+    going = api.show(campaign("Going", "sending"))
+    path = f"campaigns/{going}/cost"
+    held = api.held[path] = threading.Event()
+    api.others[path] = {"complete": True}
+
+    def cost() -> Json | None:
+        found: Json | None = ask(beside, "campaigns")[0]["campaigns"][0]["cost"]
+        return found
+
+    assert [cost(), cost()] == [None, None]
+    wait_until(lambda: path in api.asked)
+    held.set()
+    wait_until(cost)
+    assert cost() == {"complete": True}
+    assert api.asked.count(path) == 1
+
+
+def test_a_cost_that_fails_is_left_out_and_not_asked_at_once_again(
+    beside: Simulator, api: Api
+) -> None:
+    going = api.show(campaign("Going", "sending"))
+    path = f"campaigns/{going}/cost"
+    api.refused[path] = 503
+    for _ in range(3):
+        first, _ = ask(beside, "campaigns")
+        assert (first["error"], first["campaigns"][0]["cost"]) == (None, None)
+        wait_until(lambda: path in api.asked)
+    assert api.asked.count(path) == 1
 
 
 def test_a_deed_is_the_apis_own_and_so_is_its_refusal(beside: Simulator, api: Api) -> None:

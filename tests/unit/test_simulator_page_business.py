@@ -287,6 +287,11 @@ def test_another_days_runs_are_those_between_its_midnights(
     expect(page.locator(".run .legend", has_text="occurrence")).to_have_text(
         ["occurrence last", "occurrence first"]
     )
+    # A day that is over is asked once; campaigns go on.
+    asked = [path for path in api.asked if path.startswith("rules")]
+    more = len(api.asked) + 3
+    wait_until(lambda: len(api.asked) > more)
+    assert [path for path in api.asked if path.startswith("rules")] == asked
 
 
 def test_where_there_is_nothing_it_says_how_to_begin(api: Api, opened: Callable[..., Page]) -> None:
