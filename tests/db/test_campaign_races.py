@@ -11,6 +11,7 @@ import pytest
 from switchboard import outbox
 from switchboard.campaigns import control, feeding
 from switchboard.kernel.errors import Conflict, Unprocessable
+from switchboard.store import recipients
 from tests.campaigning import Campaigns, campaigns
 from tests.databases import ClonedDatabase
 
@@ -84,6 +85,47 @@ def test_a_change_of_its_time_does_not_begin_it(at: Campaigns, days: int | None)
     at.change(campaign, name="Autumn")
     at.work(120)
     assert at.meta.taken == []
+
+
+class TestWhileTheAudienceFreezes:
+    @pytest.fixture
+    def as_it_freezes(self, at: Campaigns, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Let another process do something once the people are put down, not committed yet."""
+        whole = recipients.freeze
+
+        def arrange(do: Callable[[], object]) -> None:
+            def once(*args: Any, **how: Any) -> int:
+                done = whole(*args, **how)
+                monkeypatch.setattr(recipients, "freeze", whole)
+                mine, at.tools = at.tools, at.real()
+                do()
+                at.tools = mine
+                return done
+
+            monkeypatch.setattr(recipients, "freeze", once)
+
+        return arrange
+
+    def test_another_audience_is_the_one_that_counts(
+        self, at: Campaigns, as_it_freezes: Any
+    ) -> None:
+        one, *_ = at.people(3)
+        campaign = at.start(at.create())
+        audience = {"type": "custom_list", "phones": [one]}
+        as_it_freezes(lambda: at.change(campaign, audience=audience))
+        at.work(60)
+        assert at.meta.phones == {one: 1}
+        assert at.counts(campaign) == {"sent": 1}
+
+    def test_it_can_be_put_off(self, at: Campaigns, as_it_freezes: Any) -> None:
+        at.people(3)
+        campaign = at.start(at.create())
+        later = (at.clock.now + timedelta(days=3)).isoformat()
+        as_it_freezes(lambda: at.schedule(campaign, later))
+        at.work(60)
+        shown = at.show(campaign)
+        assert (shown.campaign.status, shown.progress.total) == ("scheduled", 0)
+        assert at.meta.taken == []
 
 
 def test_what_is_resumed_outside_its_hours_waits_for_them(at: Campaigns) -> None:

@@ -18,15 +18,26 @@ from switchboard.store import contacts, recipients
 from switchboard.tools import Tools
 from switchboard.transact import transact
 
+#: What the frozen audience and the estimate depend on.
+_MADE_OF = (
+    "audience_type",
+    "audience_config",
+    "phone_number_id",
+    "template",
+    "language",
+    "currency",
+)
+
 
 class _TakenBackError(Exception):
-    """The campaign is not scheduled any more: nothing of its audience stays."""
+    """The campaign is not scheduled any more, or another one: nothing of its audience stays."""
 
 
 def begin(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float) -> bool:
     """Freeze the audience: one statement, with the time that it needs.
 
-    The campaign's row is locked for the end of it only, so that it can be cancelled meanwhile.
+    The campaign's row is locked for the end of it only, so that it can be cancelled and changed
+    meanwhile; of one that was changed the audience is read anew.
     Returns False where it cannot begin, and is a draft again.
     """
 
@@ -61,13 +72,17 @@ def begin(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float) 
         contacts.hold(connection, tenant_id)
         recipients.follow_merges(connection, tenant_id, campaign_id)
         locked = store.lock(connection, tenant_id, campaign_id, now=tools.clock.now)
-        if locked is None or not store.begin(
-            connection,
-            tenant_id,
-            campaign_id,
-            total=total,
-            estimated_cost=estimated,
-            now=locked.now,
+        if (
+            locked is None
+            or not _is_as_read(found, locked)
+            or not store.begin(
+                connection,
+                tenant_id,
+                campaign_id,
+                total=total,
+                estimated_cost=estimated,
+                now=locked.now,
+            )
         ):
             raise _TakenBackError
         log.info("campaign.began", campaign_id=campaign_id, recipients=total)
@@ -77,7 +92,7 @@ def begin(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float) 
             tools, tenant_id, freeze, statement_timeout_ms=max(1_000, int((within_s - 2) * 1000))
         )
     except (_TakenBackError, pg.UniqueViolation):
-        # Cancelled meanwhile, or another run was quicker.
+        # Cancelled, changed or put off meanwhile, or another run was quicker.
         return True
     except Unprocessable as problem:
         detail = problem.detail[:500]
@@ -90,3 +105,10 @@ def begin(tools: Tools, tenant_id: UUID, campaign_id: UUID, *, within_s: float) 
         )
         return False
     return True
+
+
+def _is_as_read(found: store.Campaign, locked: store.Running) -> bool:
+    """Whether a campaign is still due, with all that its audience and estimate were made of."""
+    return (locked.scheduled_at is None or locked.scheduled_at <= locked.now) and all(
+        getattr(found, name) == getattr(locked, name) for name in _MADE_OF
+    )
