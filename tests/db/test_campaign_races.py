@@ -72,6 +72,24 @@ class TestSendingAgain:
             control.retry_failed(at.tools, at.tenant, campaign)
         assert at.counts(campaign) == {"failed": 3}
 
+    @pytest.mark.parametrize("failed", [1, 2], ids=["one", "both"])
+    def test_who_became_one_person_has_one_message(self, at: Campaigns, failed: int) -> None:
+        phones = at.people(2)
+        at.meta.answer = lambda phone: 131026 if phone in phones[2 - failed :] else None
+        campaign = at.start(at.create())
+        at.work(60)
+        with at.tools.db.transaction(at.tenant) as connection:
+            connection.execute(
+                "select messaging.merge_contacts(%s, %s, 'late_pairing', null, %s)",
+                (at.tenant, [at.contact(phone) for phone in phones], at.clock.now),
+            )
+        at.meta.answer = lambda _: None
+        control.retry_failed(at.tools, at.tenant, campaign)
+        at.work(120)
+        assert len(at.meta.taken) == 1
+        assert at.counts(campaign) == {"sent": 1, "skipped": 1}
+        at.check(campaign)
+
 
 @pytest.mark.parametrize("days", [None, -300, 0], ids=["none", "past", "now"])
 def test_a_change_of_its_time_does_not_begin_it(at: Campaigns, days: int | None) -> None:

@@ -86,6 +86,8 @@ def store_slice(
 def _outgoing(campaign: Running, parameters: Parameters, one: Next) -> Outgoing | Marked:
     if one.is_deleted:
         return Marked(one.contact_id, "skipped", "contact_deleted")
+    if one.is_double:
+        return Marked(one.contact_id, "skipped", "merged")
     person = Person(one.contact, one.variables)
     try:
         message, warnings = check(

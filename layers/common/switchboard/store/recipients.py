@@ -59,6 +59,8 @@ class Next:
     estimated_price: Decimal | None
     contact: dict[str, Any]
     is_deleted: bool
+    #: Somebody else of the campaign who is the same person by now is written to.
+    is_double: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,18 @@ select (select count(*) from (select a.seq from messaging.send_attempts as a
             and r.status = 'queued' limit %(open)s) as o)
 
 -- name: take
--- The next ones; their rows are the feeder's until its commit.
+-- The next ones; their rows are the feeder's until its commit. The last column: whether they are one person
+-- by now with another recipient, who has a message or is before them. A merge skips whoever waits then; who is
+-- to be written to once more waits later.
 select r.contact_id, r.variables, r.previous_message_id, r.estimated_price, to_jsonb(k),
-    k.deleted_at is not null
+    k.deleted_at is not null,
+    exists (select from messaging.campaign_recipients as o
+        where o.tenant_id = %(tenant_id)s and o.contact_id = any (array(
+                select s.id from messaging.contacts as s
+                where s.tenant_id = %(tenant_id)s and s.merged_into = k.id) || k.id)
+            and o.campaign_id = %(campaign_id)s::uuid and o.contact_id <> r.contact_id
+            and case o.status when 'pending' then o.position < r.position
+                else o.status not in ('skipped', 'failed', 'denied', 'expired', 'cancelled') end)
 from messaging.campaign_recipients as r
 join messaging.contacts as c on c.tenant_id = r.tenant_id and c.id = r.contact_id
 join messaging.contacts as k on k.tenant_id = r.tenant_id
