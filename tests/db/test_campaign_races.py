@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from switchboard import outbox
 from switchboard.campaigns import control, feeding
 from switchboard.kernel.errors import Conflict, Unprocessable
 from switchboard.store import recipients
-from tests.campaigning import Campaigns, campaigns
+from tests.campaigning import BODY, Campaigns, campaigns
 from tests.databases import ClonedDatabase
 
 
@@ -161,6 +162,54 @@ def test_what_is_resumed_outside_its_hours_waits_for_them(at: Campaigns) -> None
     turn(at, 20 * 3600)
     at.work(120)
     assert at.meta.phones == dict.fromkeys(phones, 1)
+
+
+class TestTheTemplateAndTheNumber:
+    def test_an_edit_that_the_values_do_not_fit_pauses_it(self, at: Campaigns) -> None:
+        phones = at.people(30)
+        campaign = at.start(at.create(ramp={"per_minute": 2}))
+        at.work(90)
+        sent = len(at.meta.taken)
+
+        def edit(components: Any) -> None:
+            at.place.everything.execute(
+                "update messaging.whatsapp_templates set components = %s",
+                (json.dumps(components),),
+            )
+
+        edit([{"type": "BODY", "text": "Hi {{1}}!", "example": {"body_text": [["Ana"]]}}])
+        at.work(600)
+        shown = at.show(campaign)
+        assert (shown.campaign.status, shown.campaign.pause_reason) == (
+            "paused",
+            "template_changed",
+        )
+        assert "the template's body has 1" in (shown.campaign.pause_detail or "")
+        assert "Change it back" in (shown.what_to_do or "")
+        assert shown.progress.by_status == {"sent": sent, "pending": 30 - sent}
+        edit(BODY)
+        at.resume(campaign)
+        at.work(1200)
+        assert at.meta.phones == dict.fromkeys(phones, 1)
+
+    def test_a_number_that_moves_away_from_the_template_pauses_it(self, at: Campaigns) -> None:
+        at.people(30)
+        campaign = at.start(at.create(ramp={"per_minute": 2}))
+        at.work(90)
+        sent = len(at.meta.taken)
+        at.place.everything.execute(
+            "insert into messaging.whatsapp_business_accounts (tenant_id, waba_id)"
+            " values (%s, '999888777')",
+            (at.tenant,),
+        )
+        at.place.everything.execute("update messaging.whatsapp_accounts set waba_id = '999888777'")
+        at.work(600)
+        shown = at.show(campaign)
+        assert (shown.campaign.status, shown.campaign.pause_reason) == (
+            "paused",
+            "template_unusable",
+        )
+        assert shown.progress.by_status["pending"] >= 30 - sent - 2
 
 
 def turn(at: Campaigns, seconds: float) -> None:

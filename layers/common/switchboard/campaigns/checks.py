@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from switchboard.campaigns.drafts import require_fit
+from switchboard.campaigns.parameters import Parameters
 from switchboard.campaigns.progress import outcomes
 from switchboard.campaigns.words import (
     FAILURE_SHARE,
     NUMBER_QUALITY,
     NUMBER_UNUSABLE,
+    TEMPLATE_CHANGED,
     TEMPLATE_PAUSED,
     TEMPLATE_UNUSABLE,
 )
+from switchboard.kernel.errors import ProblemError
 from switchboard.store.campaigns import Running
 
 #: Known outcomes from which on the share of failures says something.
@@ -30,7 +34,17 @@ def trouble(campaign: Running, counts: Mapping[str, int] | None) -> tuple[str, s
     if status == "PAUSED":
         return TEMPLATE_PAUSED, f"template {campaign.template}"
     if status != "APPROVED":
-        return TEMPLATE_UNUSABLE, f"template {campaign.template} is {status or 'not approved'}"
+        told = status or "not known in the number's account"
+        return TEMPLATE_UNUSABLE, f"template {campaign.template} is {told}"
+    try:
+        require_fit(
+            campaign,
+            Parameters.model_validate(campaign.template_params),
+            campaign.template,
+            campaign.language,
+        )
+    except ProblemError as problem:
+        return TEMPLATE_CHANGED, problem.detail[:500]
     if not campaign.number_active or campaign.number_status in _OFF or not campaign.has_token:
         return NUMBER_UNUSABLE, f"number {campaign.phone_number_id} is {_state(campaign)}"
     if campaign.quality_rating.upper() == "RED":

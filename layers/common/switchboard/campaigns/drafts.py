@@ -221,7 +221,9 @@ def lock(tools: Tools, connection: Connection, tenant_id: UUID, campaign_id: UUI
     return locked
 
 
-def require_fit(parts: Parts, parameters: Parameters, template: str, language: str) -> None:
+def require_fit(
+    parts: Parts | store.Running, parameters: Parameters, template: str, language: str
+) -> None:
     """Raise Unprocessable, or InvalidMessage that names the part, where Meta would refuse it."""
     message = message_of(parameters, template, language, Sample())
     checked, _ = check(message)

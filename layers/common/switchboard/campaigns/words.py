@@ -7,6 +7,7 @@ FAILURE_SHARE = "failure_share"
 SPENDING_CAP = "spending_cap"
 TEMPLATE_PAUSED = "template_paused"
 TEMPLATE_UNUSABLE = "template_unusable"
+TEMPLATE_CHANGED = "template_changed"
 NUMBER_QUALITY = "number_quality"
 NUMBER_UNUSABLE = "number_unusable"
 LIST_GONE = "list_gone"
@@ -25,6 +26,10 @@ SENTENCES = {
     TEMPLATE_UNUSABLE: (
         "Meta does not approve the template (any more). Have it approved at Meta and resume the"
         " campaign, or cancel it and make another one with an approved template."
+    ),
+    TEMPLATE_CHANGED: (
+        "The template was edited, and the campaign's values do not fit it any more. Change it back"
+        " at Meta and resume the campaign, or cancel it and make another one."
     ),
     NUMBER_QUALITY: (
         "Meta rates the number's quality as low: people block or report it. Write to fewer people,"

@@ -70,7 +70,7 @@ where n.tenant_id = %(tenant_id)s and n.phone_number_id = %(number)s
 
 -- name: lock
 -- Whoever changes a campaign, and whoever feeds it, is alone with it until the commit; a message that falls
--- back waits (sql/0037).
+-- back waits (sql/0037). A template of another account than the number's (it has moved) has no status.
 select c.id, c.status, c.audience_type, c.audience_config, c.template_params,
     c.notification_category, c.timezone, c.scheduled_at, c.send_window, c.ramp, c.ramp_paid_until,
     c.failure_limit, c.outcomes_before, c.failures_before, c.spending_cap, c.spent, c.currency, c.held_at,
@@ -80,7 +80,7 @@ select c.id, c.status, c.audience_type, c.audience_config, c.template_params,
     messaging.paused_until(n, d.now),
     messaging.rate_of(n.throughput, n.is_coexistence, l.learned_rate, l.learned_at, d.now),
     messaging.portfolio_facts(n, '00000000-0000-0000-0000-000000000000', d.now),
-    t.name, t.language, t.status, t.category, t.parameter_format,
+    t.name, t.language, case when t.waba_id = n.waba_id then t.status end, t.category, t.parameter_format,
     case when not t.components_stale then t.components end, d.now
 from messaging.whatsapp_campaigns as c
 join messaging.tenants as s on s.id = c.tenant_id
