@@ -122,6 +122,31 @@ def test_what_waits_on_the_road_stays_there_when_the_window_closes(at: Campaigns
     assert times == [(11,)]
 
 
+def test_what_cannot_leave_in_time_is_not_put_on_the_road(at: Campaigns) -> None:
+    at.people(400)
+    at.place.set_number(throughput="STANDARD")
+    noon = (at.clock.now + timedelta(days=2)).replace(hour=12, minute=0, second=0)
+    turn_to(at, noon - timedelta(seconds=2))
+    campaign = at.start(at.create(send_window={"from": "11:00", "until": "12:00"}))
+    feeding.run_campaign(at.tools, at.tenant, campaign, at.clock.monotonic() + 60)
+    assert at.counts(campaign) == {"queued": 160, "pending": 240}
+
+
+def test_what_waits_for_somebodys_quiet_hours_does_not_leave_after_hours(at: Campaigns) -> None:
+    at.people(3)
+    at.place.everything.execute(
+        "insert into messaging.notification_preferences (tenant_id, contact_id,"
+        " quiet_hours_enabled, quiet_hours_start, quiet_hours_end, timezone)"
+        " select tenant_id, id, true, '10:30', '12:30', 'UTC' from messaging.contacts"
+    )
+    noon = (at.clock.now + timedelta(days=2)).replace(hour=12, minute=0, second=0)
+    turn_to(at, noon - timedelta(minutes=2))
+    campaign = at.start(at.create(send_window={"from": "11:00", "until": "12:00"}))
+    at.work(3 * 3600)
+    assert at.meta.taken == []
+    assert at.counts(campaign) == {"queued": 3}
+
+
 def test_what_was_put_off_does_not_leave_after_hours(at: Campaigns) -> None:
     phones = at.people(3)
     noon = (at.clock.now + timedelta(days=2)).replace(hour=12, minute=0, second=0)

@@ -169,6 +169,8 @@ def test_only_what_failed_is_sent_again(at: Campaigns) -> None:
     assert at.meta.phones == dict.fromkeys(phones[1:], 1)
     at.check(campaign)
     assert at.show(campaign).campaign.status == "completed"
+    # What was the person's wish is nobody's to try again.
+    assert control.retry_failed(at.tools, at.tenant, campaign).retried == 0
 
 
 def test_one_that_failed_and_arrived_after_all_is_not_sent_again(at: Campaigns) -> None:
