@@ -181,3 +181,22 @@ class TestRetry:
             jobs.finish(token, [claimed], "snoozed")
         row = jobs.row(job)
         assert (row["status"], row["attempts"]) == ("pending", 0)
+
+
+def test_a_finish_that_need_not_be_durable_does_not_wait_for_the_disk_and_others_do(
+    jobs: Jobs,
+) -> None:
+    tenant = jobs.tenant()
+    jobs.put(tenant, count=2)
+    jobs.app.execute("set synchronous_commit = on")
+    shown = "select current_setting('synchronous_commit')"
+    for durable, setting in ((False, "off"), (True, "on")):
+        token = uuid.uuid4()
+        (claimed,) = jobs.claim(1, token=token)
+        ended = [store.Ended(tenant, claimed.id, "completed")]
+        with jobs.app.transaction():
+            assert store.finish(jobs.app, token, ended, now=START, durable=durable) == {claimed.id}
+            assert jobs.app.execute(shown).fetchone() == (setting,)
+        # For that transaction alone: the next claim waits for the disk, and brings both there.
+        assert jobs.app.execute(shown).fetchone() == ("on",)
+        assert jobs.row(claimed.id)["status"] == "completed"

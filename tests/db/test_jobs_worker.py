@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -454,3 +455,23 @@ class TestPeriodic:
         (job,) = [job for job, _ in bench.notes()]
         row = bench.jobs.row(job)
         assert (row["tenant_id"], row["priority"]) == (str(uuid.UUID(int=0)), 0)
+
+
+def test_only_what_is_written_beside_nothing_need_not_be_durable(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = bench.jobs.tenant()
+    (plain,) = bench.jobs.put(tenant)
+    (effects,) = bench.jobs.put(tenant)
+    durable: dict[int, bool] = {}
+    finish = store.finish
+
+    def noted(connection: Any, token: Any, ended: Any, **more: Any) -> set[int]:
+        ended = list(ended)
+        durable.update({job.id: more.get("durable", True) for job in ended})
+        return finish(connection, token, ended, **more)
+
+    monkeypatch.setattr(store, "finish", noted)
+    bench.drain(work(lambda c, _: note(c) if c.job_id == effects else Effects()))
+
+    assert durable == {plain: False, effects: True}

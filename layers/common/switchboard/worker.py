@@ -330,11 +330,19 @@ class _Worker:
                 raise _Fenced
 
     def _flush(self, batch: _Batch) -> None:
-        """Record what has ended without effects, in one statement."""
+        """Record what has ended without effects, in one statement.
+
+        Nothing is written beside it and nobody is told, so to lose it with a crash of the server is
+        the same as to be killed before it.
+        """
         if not batch.ended:
             return
         recorded = store.finish(
-            self._connection(), batch.token, batch.ended, now=self._tools.clock.now
+            self._connection(),
+            batch.token,
+            batch.ended,
+            now=self._tools.clock.now,
+            durable=False,
         )
         self._count(batch.ended, recorded)
         batch.ended = []

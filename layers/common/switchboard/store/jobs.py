@@ -14,7 +14,7 @@ from switchboard.kernel.db import Connection, queries
 
 _SQL = queries(__package__ or "", "jobs")
 #: Bound once: a look-up and a claim happen in every turn of a worker.
-_CLAIM, _FINISH = _SQL["claim"], _SQL["finish"]
+_CLAIM, _FINISH, _FINISH_UNFLUSHED = _SQL["claim"], _SQL["finish"], _SQL["finish_unflushed"]
 
 #: Priorities: the smaller one goes first, whatever the tenant.
 HOUSEKEEPING, REPLIES, AUTOMATIONS, BULK = 0, 10, 20, 30
@@ -128,11 +128,18 @@ def claim(
 
 
 def finish(
-    connection: Connection, token: UUID, ended: Iterable[Ended], *, now: datetime | None
+    connection: Connection,
+    token: UUID,
+    ended: Iterable[Ended],
+    *,
+    now: datetime | None,
+    durable: bool = True,
 ) -> set[int]:
     """Record how jobs ended and return the ids recorded; the others were leased anew or taken back.
 
-    In the caller's transaction: what is written beside it is committed with it or not at all.
+    In the caller's transaction: what is written beside it is committed with it or not at all. Not
+    `durable`, outside a transaction: a server that crashes may forget it, as if the worker had been
+    killed a moment before; no later claim is kept without it.
     """
     document = orjson.dumps(
         [
@@ -150,7 +157,8 @@ def finish(
         ]
     )
     row = connection.execute(
-        _FINISH, {"token": token, "ended": document.decode(), "now": now}
+        _FINISH if durable else _FINISH_UNFLUSHED,
+        {"token": token, "ended": document.decode(), "now": now},
     ).fetchone()
     assert row is not None
     return set(row[0])

@@ -37,6 +37,12 @@ from messaging.claim_jobs(%(kinds)s, %(max_attempts)s::smallint[], %(limit)s, %(
 -- name: finish
 select messaging.finish_jobs(%(token)s, %(ended)s::jsonb, %(now)s)
 
+-- name: finish_unflushed
+-- The commit does not wait for the disk: the next one that does brings it there, such as the next
+-- claim. A server that crashes first forgets it, and the jobs come back when their leases are over.
+select messaging.finish_jobs(%(token)s, %(ended)s::jsonb, %(now)s)
+from set_config('synchronous_commit', 'off', true)
+
 -- name: sweep
 select requeued, failed from messaging.sweep_jobs(%(now)s)
 
