@@ -45,7 +45,7 @@ lint: dev-environment ## style, types, import rules, dead code, security, depend
 	$(bin)/bandit -q -c pyproject.toml -r functions layers/common/switchboard
 	$(bin)/deptry functions layers/common/switchboard
 	# Tools that are run and not imported are no finding.
-	$(bin)/deptry local tests benchmarks --requirements-files requirements-dev.in --ignore DEP002
+	$(bin)/deptry local tests benchmarks --requirements-files requirements-dev.in,requirements-bench.in --ignore DEP002
 	$(bin)/squawk sql/*.sql
 
 template: build-environment checkov-environment ## template.yaml: SAM, cfn-lint, checkov
@@ -69,6 +69,7 @@ build: build-environment ## what `sam deploy` uploads (needs python3.13)
 lock: dev-environment ## pins every dependency anew, with hashes
 	$(bin)/uv pip compile $(compile) layers/common/requirements.in -o layers/common/requirements.txt
 	$(bin)/uv pip compile $(compile) requirements-dev.in -c layers/common/requirements.txt -o requirements-dev.txt
+	$(bin)/uv pip compile $(compile) requirements-bench.in -o requirements-bench.txt
 	$(bin)/uv pip compile $(compile) requirements-build.in -o requirements-build.txt
 	$(bin)/uv pip compile $(compile) requirements-checkov.in -o requirements-checkov.txt
 
@@ -76,7 +77,7 @@ lock: dev-environment ## pins every dependency anew, with hashes
 compile = --quiet --upgrade --universal --python-version 3.11 --generate-hashes
 
 clean: ## removes environments, caches, build output; the local run's data stays in .local
-	rm -rf .venv .venv-build .venv-checkov .aws-sam .cache .hypothesis node_modules
+	rm -rf .venv .venv-bench .venv-build .venv-checkov .aws-sam .cache .hypothesis node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The .pth file lets `.venv/bin/python -m switchboard` find the package, as the layer does on Lambda.

@@ -5,17 +5,21 @@ and kept results as in figure c. The limit is two statements as superuser on a t
 claim by SKIP LOCKED, the oldest of each lane, its running guard, and finish with a result: no
 tenants, no priorities, no leases, no Python per job. Each connection is a process of its own; both
 drain 15,000 jobs of 7,500 lanes, filled, vacuumed and analysed a moment before.
+jobs-procrastinate, jobs-pgqueuer: the same drain by one worker against theirs (benchmarks/peers.py)
+on jobs that do nothing, too, and have no lanes; at the same batch size where they have one.
 jobs-held: claims and finishes of one connection, as in figure c, while a transaction that has a
-snapshot stays open, against the same without one. `HELD_S` seconds of work go through first: what
-vacuum may not take away piles up.
+snapshot stays open, against the same in a database beside it that has none. `HELD_S` seconds of
+work go through first: what vacuum may not take away piles up.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -28,7 +32,7 @@ from switchboard.jobs._kind import Args, Context, Effects, JobKind
 from switchboard.kernel.log import log
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
-from tests.databases import ClonedDatabase
+from tests.databases import TEMPLATE, ClonedDatabase, cloned
 from tests.db.jobs_worker import Kinds, NoSends
 
 ROUNDS, HELD_ROUNDS, HELD_S = 7, 3, 60.0
@@ -37,6 +41,14 @@ WINDOW_S, WINDOW_JOBS = 5.0, 100_000
 #: Connections and the least ratio asked for.
 FLOORS = {1: 0.25, 4: 0.2}
 HELD_FLOOR = 0.5
+PEER_ROUNDS = 5
+#: Of each other queue: our batch sizes, its own number (None: the same), its jobs, the least ratio.
+#: procrastinate has no batches: ours is the product's, and it runs ten jobs at a time.
+PEERS = {
+    "procrastinate": ((worker.BATCH,), 10, 500, 10.0),
+    "pgqueuer": ((10, 100), None, JOBS, 1.0),
+}
+ROOT = Path(__file__).parent.parent
 
 PLAIN = """
 create table public.plain (
@@ -104,21 +116,23 @@ def plain(url: str) -> int:
             count += len(claimed)
 
 
-def _drain(url: str, drain: Drain, start: Barrier, results: multiprocessing.Queue[Drained]) -> None:
-    worker.BATCH = BATCH
+def _drain(
+    url: str, drain: Drain, batch: int, start: Barrier, results: multiprocessing.Queue[Drained]
+) -> None:
+    worker.BATCH = batch
     start.wait()
     began = time.monotonic()
     count = drain(url)
     results.put(Drained(count, began, time.monotonic()))
 
 
-def rate(url: str, drain: Drain, connections: int) -> float:
+def rate(url: str, drain: Drain, connections: int, batch: int = BATCH) -> float:
     """Return the jobs per second that so many processes get done together."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(connections)
     results: multiprocessing.Queue[Drained] = context.Queue()
     processes = [
-        context.Process(target=_drain, args=(url, drain, start, results), daemon=True)
+        context.Process(target=_drain, args=(url, drain, batch, start, results), daemon=True)
         for _ in range(connections)
     ]
     for process in processes:
@@ -190,12 +204,16 @@ def _window(url: str, seconds: float) -> float:
 def hold(database: ClonedDatabase) -> list[Figure]:
     """Return the figure of a transaction that is held open."""
     free_rates, held_rates = [], []
-    with psycopg.connect(database.superuser_url, autocommit=True) as link:
-        prepare(link)
-        for _ in range(HELD_ROUNDS):
-            _add(link)
-            link.execute("vacuum (analyze) messaging.scheduled_jobs")
-            free_rates.append(_window(database.app_url, WINDOW_S))
+    with (
+        cloned(database.server, TEMPLATE) as beside,
+        psycopg.connect(database.superuser_url, autocommit=True) as link,
+        psycopg.connect(beside.superuser_url, autocommit=True) as free,
+    ):
+        for queue, url in ((link, database.app_url), (free, beside.app_url)):
+            prepare(queue)
+            _add(queue)
+            queue.execute("vacuum (analyze) messaging.scheduled_jobs")
+            _window(url, WINDOW_S)
         with psycopg.connect(database.superuser_url) as held:
             held.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             held.execute("select txid_current(), count(*) from messaging.scheduled_jobs")
@@ -203,14 +221,65 @@ def hold(database: ClonedDatabase) -> list[Figure]:
             while (left := end - time.monotonic()) > 0:
                 _add(link)
                 _window(database.app_url, min(left, WINDOW_S))
-            for _ in range(HELD_ROUNDS):
-                _add(link)
-                held_rates.append(_window(database.app_url, WINDOW_S))
+            for number in range(HELD_ROUNDS):
+                for queue in (link, free):
+                    _add(queue)
+                    queue.execute("vacuum (analyze) messaging.scheduled_jobs")
+                for first in (number % 2 == 0, number % 2 == 1):
+                    if first:
+                        held_rates.append(_window(database.app_url, WINDOW_S))
+                    else:
+                        free_rates.append(_window(beside.app_url, WINDOW_S))
                 print(
                     f"  jobs-held: {held_rates[-1]:,.0f}/s of {free_rates[-1]:,.0f}/s", flush=True
                 )
             held.rollback()
     return [Figure("f", "jobs-held", ratio(held_rates, free_rates), HELD_FLOOR)]
+
+
+def _peer(verb: str, name: str, url: str, number: int = 0) -> str:
+    """Run benchmarks/peers.py in its own environment and return what it prints."""
+    return subprocess.run(
+        [".venv-bench/bin/python", "benchmarks/peers.py", verb, name, url, str(number)],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+
+def _peer_rate(name: str, url: str, number: int, jobs: int) -> float:
+    """Return the jobs per second that one worker of another queue gets done."""
+    _peer("fill", name, url, jobs)
+    count, seconds = _peer("drain", name, url, number).split()
+    assert int(count) == jobs
+    return jobs / float(seconds)
+
+
+def _compare_peers(database: ClonedDatabase, link: psycopg.Connection[Any]) -> list[Figure]:
+    subprocess.run(
+        ["sh", "local/environment.sh", ".venv-bench", "requirements-bench.txt"],
+        check=True,
+        cwd=ROOT,
+    )
+    figures = []
+    for name, (batches, places, jobs, floor) in PEERS.items():
+        _peer("prepare", name, database.superuser_url)
+        for batch in batches:
+            figure = f"jobs-{name}" if len(batches) == 1 else f"jobs-{name}-{batch}"
+            our_rates, their_rates = [], []
+            for number in range(PEER_ROUNDS):
+                _fill(link)
+                for first in (number % 2 == 0, number % 2 == 1):
+                    if first:
+                        our_rates.append(rate(database.app_url, ours, 1, batch))
+                    else:
+                        their_rates.append(
+                            _peer_rate(name, database.superuser_url, places or batch, jobs)
+                        )
+                print(f"  {figure}: {our_rates[-1]:,.0f}/s to {their_rates[-1]:,.0f}/s", flush=True)
+            figures.append(Figure("f", figure, ratio(our_rates, their_rates), floor))
+    return figures
 
 
 def run(database: ClonedDatabase) -> list[Figure]:
@@ -219,4 +288,4 @@ def run(database: ClonedDatabase) -> list[Figure]:
         prepare(link)
         for statement in PLAIN.split(";\n"):
             link.execute(statement.encode())
-        return _compare(database, link)
+        return [*_compare(database, link), *_compare_peers(database, link)]
