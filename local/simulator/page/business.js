@@ -59,7 +59,7 @@ export function business({ say, openMessage }) {
     } catch (error) {
       say(error.message);
     }
-    await ask();
+    ask();
   }
 
   /** What `part` answers now; what failed leaves the last answer, told as being so. */

@@ -97,12 +97,9 @@ export function campaigns({ act }) {
     const body = h("div");
     const buttons = Object.entries(DEEDS).map(([deed, [label]]) => h("button", {
       type: "button", class: "quiet", data: { deed }, "aria-label": `${label} ${name}`,
-      on: { click: async ({ target }) => {
-        if (deed === "cancel" && !confirm(`Cancel “${name}” for good? What waits is not sent any more.`)) return;
-        target.disabled = true;
-        await act(tenant.tenant, id, deed);
-        target.disabled = false;
-        if (target.hidden) element.querySelector("button:not([hidden])")?.focus();
+      on: { click: () => {
+        // Not disabled meanwhile: that takes the focus away, and each may be asked for twice.
+        if (deed !== "cancel" || confirm(`Cancel “${name}” for good? What waits is not sent any more.`)) act(tenant.tenant, id, deed);
       } },
     }, label));
     const title = h("h3");
@@ -114,7 +111,10 @@ export function campaigns({ act }) {
       status.textContent = campaign.status;
       status.className = `chip-state is-${campaign.status}`;
       about.textContent = `${tenant.name} · template ${campaign.template} · ${times(campaign)}`;
+      const held = buttons.find((button) => button === document.activeElement);
       for (const button of buttons) button.hidden = !DEEDS[button.dataset.deed][1].includes(campaign.status);
+      // By keyboard one goes on where one was.
+      if (held?.hidden) buttons.find((button) => !button.hidden)?.focus();
       body.replaceChildren(...[bar(progress), legend(progress), line(shown), paused(shown), reasons(progress)].filter(Boolean));
     } };
   }
