@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from switchboard import outbox
-from switchboard.campaigns import control, feeding
+from switchboard.campaigns import control, feeding, times
 from switchboard.kernel.errors import Conflict, Unprocessable
 from switchboard.store import recipients
 from tests.campaigning import BODY, Campaigns, campaigns
@@ -162,6 +162,41 @@ def test_what_is_resumed_outside_its_hours_waits_for_them(at: Campaigns) -> None
     turn(at, 20 * 3600)
     at.work(120)
     assert at.meta.phones == dict.fromkeys(phones, 1)
+
+
+def test_a_night_does_not_make_a_ramp_faster(at: Campaigns) -> None:
+    at.people(900)
+    noon = at.clock.now.replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    turn(at, (noon - at.clock.now).total_seconds())
+    window = {"from": "11:00", "until": "13:00"}
+    ramp = {"per_minute": 2, "doubles_every_minutes": 60}
+    campaign = at.start(at.create(ramp=ramp, send_window=window))
+    at.work(3600)
+    first = len(at.meta.taken)
+    assert 100 < first <= 120
+    turn(at, 22 * 3600 - 60)
+    at.work(180)
+    # Four a minute, and of one minute what may be made up for.
+    assert 4 <= len(at.meta.taken) - first <= 12
+    assert at.show(campaign).campaign.status == "sending"
+
+
+@pytest.mark.parametrize(
+    ("zone", "until", "hours"),
+    [
+        # Saturday is no day of it; the other two are whole.
+        ("UTC", "2027-03-14T00:00", 20),
+        ("UTC", "2027-03-11T12:00", 2),
+        # The clocks of New York go forward on Sunday the 14th at two.
+        ("America/New_York", "2027-03-16T00:00", 20 + 10 + 10),
+    ],
+)
+def test_the_hours_of_a_window_are_counted(zone: str, until: str, hours: float) -> None:
+    window = times.SendWindow.model_validate(
+        {"from": "10:00", "until": "20:00", "weekdays": [1, 2, 3, 4, 5, 7]}
+    )
+    since = times.instant("2027-03-11T00:00", zone)
+    assert times.open_seconds(window, zone, since, times.instant(until, zone)) == hours * 3600
 
 
 class TestTheTemplateAndTheNumber:

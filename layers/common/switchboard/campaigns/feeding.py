@@ -21,7 +21,7 @@ from switchboard.campaigns.parameters import Parameters
 from switchboard.campaigns.progress import OPEN, is_mark_due, mark, totals
 from switchboard.campaigns.slices import store_slice
 from switchboard.campaigns.starting import begin
-from switchboard.campaigns.times import Ramp, SendWindow, allowance, closing, opening
+from switchboard.campaigns.times import Ramp, SendWindow, allowance, closing, open_seconds, opening
 from switchboard.campaigns.words import SPENDING_CAP
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import ProblemError, Unavailable
@@ -270,11 +270,16 @@ def _room(
         room = min(room, int(campaign.portfolio["room"]))
     if campaign.ramp is None or campaign.started_at is None:
         return room, None
+    open_s = None
+    if campaign.send_window is not None:
+        window = SendWindow.model_validate(campaign.send_window)
+        open_s = open_seconds(window, campaign.timezone, campaign.started_at, campaign.now)
     allowed, base, rate = allowance(
         Ramp.model_validate(campaign.ramp),
         started_at=campaign.started_at,
         paid_until=campaign.ramp_paid_until,
         now=campaign.now,
+        open_s=open_s,
     )
     return min(room, allowed), (base, rate)
 

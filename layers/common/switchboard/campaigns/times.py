@@ -90,6 +90,20 @@ def closing(window: SendWindow, zone: str, at: datetime) -> datetime:
     raise AssertionError("a day has an end")
 
 
+def open_seconds(window: SendWindow, zone: str, since: datetime, until: datetime) -> float:
+    """Return for how long the window was open between two moments."""
+    place = ZoneInfo(zone)
+    first = since.astimezone(place).date() - timedelta(days=1)
+    total = 0.0
+    for days in range((until.astimezone(place).date() - first).days + 1):
+        day = first + timedelta(days=days)
+        if day.isoweekday() in window.weekdays:
+            opens = max(since, _on(day, window.from_, zone))
+            closes = min(until, _on(day, window.until, zone))
+            total += max(0.0, (closes - opens).total_seconds())
+    return total
+
+
 def _on(day: date, clock: str, zone: str) -> datetime:
     if clock == "24:00":
         day, clock = day + timedelta(days=1), "00:00"
@@ -103,7 +117,7 @@ class Ramp(Arguments):
     doubles_every_minutes: int | None = Field(None, ge=1, le=10_080, strict=True)
 
     def rate(self, since_s: float) -> float:
-        """Return messages a second, so many seconds after the start."""
+        """Return messages a second, so many seconds after the start without closed hours."""
         doublings = 0
         if self.doubles_every_minutes is not None:
             doublings = min(int(since_s / 60 / self.doubles_every_minutes), _MOST_DOUBLINGS)
@@ -111,9 +125,19 @@ class Ramp(Arguments):
 
 
 def allowance(
-    ramp: Ramp, *, started_at: datetime, paid_until: datetime | None, now: datetime
+    ramp: Ramp,
+    *,
+    started_at: datetime,
+    paid_until: datetime | None,
+    now: datetime,
+    open_s: float | None = None,
 ) -> tuple[int, datetime, float]:
-    """Return how many may go now, from when they are paid for, and messages a second."""
-    rate = ramp.rate(max(0.0, (now - started_at).total_seconds()))
+    """Return how many may go now, from when they are paid for, and messages a second.
+
+    `open_s`: seconds since the start in which the window was open (None: all of them); a night
+    does not make it faster.
+    """
+    since_s = (now - started_at).total_seconds() if open_s is None else open_s
+    rate = ramp.rate(max(0.0, since_s))
     base = max(paid_until or started_at, now - timedelta(seconds=max(LOOK_BACK_S, 1 / rate)))
     return int(max(0.0, (now - base).total_seconds()) * rate + 1e-6), base, rate
