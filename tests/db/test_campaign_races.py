@@ -27,7 +27,7 @@ class TestSendingAgain:
     @pytest.fixture
     def after_the_first_step(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         """Do something between the first transaction of a request and the second."""
-        whole = control.transact
+        whole = vars(control)["transact"]
 
         def arrange(do: Callable[[], object]) -> None:
             def once(*args: Any, **how: Any) -> Any:
