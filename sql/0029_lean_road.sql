@@ -302,8 +302,7 @@ $$;
 -- messages since the last look are booked with them, looked for four times a second at most: the table
 -- has partitions, and all of them are locked to read one. Returns how many of each may go out now.
 -- (Settings of its own would cost a tenth of a single send: its callers have them.)
-drop function messaging.take_tokens(uuid, uuid, integer[], timestamptz);
-create function messaging.take_tokens(
+create or replace function messaging.take_tokens(
     p_tenant uuid, p_account uuid, p_wanted integer[], p_now timestamptz,
     out granted integer[], out again_at timestamptz
 )
