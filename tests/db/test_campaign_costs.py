@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from switchboard.campaigns import costs
+from switchboard.kernel.errors import Unprocessable
 from tests.campaigning import Campaigns, campaigns
 from tests.databases import ClonedDatabase
 
@@ -79,6 +80,20 @@ def test_the_cap_is_never_passed_and_can_be_raised(at: Campaigns) -> None:
     at.work()
     assert at.meta.phones == dict.fromkeys(phones, 1)
     at.check(campaign)
+
+
+def test_a_cap_that_could_stop_nothing_lets_nothing_begin(at: Campaigns) -> None:
+    phones = at.people(3)
+    rate(at, "DE", "0.05")
+    campaign = at.create(currency="MXN", spending_cap="100")
+    with pytest.raises(Unprocessable, match="no price of marketing messages in MXN") as refused:
+        at.start(campaign)
+    assert refused.value.field == "spending_cap"
+    assert at.show(campaign).campaign.status == "draft"
+    rate(at, "DE", "1.05", currency="MXN")
+    at.start(campaign)
+    at.work()
+    assert at.meta.phones == dict.fromkeys(phones, 1)
 
 
 def test_afterwards_it_is_what_meta_told(at: Campaigns) -> None:

@@ -14,7 +14,9 @@ from tests.running_stack import ROOT, RunningStack
 STRICT = 'curl() { command curl --fail-with-body "$@"; }\n'
 
 
-@pytest.mark.parametrize("name", ["audiences", "automations", "facts", "preferences", "prices"])
+@pytest.mark.parametrize(
+    "name", ["audiences", "automations", "campaigns", "facts", "preferences", "prices"]
+)
 def test_every_command_of_the_page_succeeds(running_stack: RunningStack, name: str) -> None:
     page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

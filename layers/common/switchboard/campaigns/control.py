@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from switchboard.campaigns.costs import require_price
 from switchboard.campaigns.drafts import Shown, lock, require_ahead, show
 from switchboard.campaigns.progress import outcomes
 from switchboard.campaigns.times import Moment, SendWindow, Zone, instant, opening
@@ -55,7 +56,8 @@ def schedule_campaign(
 ) -> Shown:
     """Let a draft begin at its time; one that is scheduled already at another one.
 
-    Raises NotFound, Conflict for one that has begun, Unprocessable for a time that is over.
+    Raises NotFound, Conflict for one that has begun, Unprocessable for a time that is over and for
+    a spending cap in a currency without prices.
     """
 
     def write(connection: Connection) -> Shown:
@@ -74,7 +76,10 @@ def schedule_campaign(
 
 
 def start_campaign(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> Shown:
-    """Let a draft, or one that is scheduled, begin now. Raises NotFound, Conflict."""
+    """Let a draft, or one that is scheduled, begin now.
+
+    Raises NotFound, Conflict, Unprocessable for a spending cap in a currency without prices.
+    """
 
     def write(connection: Connection) -> Shown:
         locked = lock(tools, connection, tenant_id, campaign_id)
@@ -93,6 +98,9 @@ def _schedule(
     begins: tuple[datetime, str],
 ) -> Shown:
     at, zone = begins
+    campaign = store.find(connection, tenant_id, campaign_id)
+    if campaign is not None:
+        require_price(connection, tenant_id, campaign)
     if not store.schedule(connection, tenant_id, campaign_id, at=at, timezone=zone):
         raise _not_in(connection, tenant_id, campaign_id, "draft or scheduled")
     store.wake(connection, tenant_id, campaign_id, at=at, now=tools.clock.now)

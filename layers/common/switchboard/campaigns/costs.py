@@ -12,7 +12,7 @@ from switchboard import prices
 from switchboard.campaigns.audience.kinds import Audience, select_people
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import NotFound
+from switchboard.kernel.errors import NotFound, Unprocessable
 from switchboard.kernel.phones import country_of
 from switchboard.prices import Cost, CostShown
 from switchboard.prices.free import category_of
@@ -98,6 +98,28 @@ def unit_prices(
         if price is not None:
             found[phone] = price
     return found
+
+
+def require_price(connection: Connection, tenant_id: UUID, campaign: store.Campaign) -> None:
+    """Refuse a cap that could stop nothing. Raises Unprocessable."""
+    if campaign.spending_cap is None:
+        return
+    parts = store.find_parts(
+        connection,
+        tenant_id,
+        number=campaign.phone_number_id,
+        template=campaign.template,
+        language=campaign.language,
+    )
+    kind = category_of(((parts and parts.category) or "marketing").lower())
+    day = table.read_now(connection, now=None).astimezone(UTC).date()
+    rates = table.find_rates(connection, tenant_id, [kind], until=day)
+    if all(rate.currency != campaign.currency for rate in rates):
+        raise Unprocessable(
+            f"no price of {kind} messages in {campaign.currency} is known, so that the cap would"
+            " stop nothing: import prices, or take the cap away",
+            field="spending_cap",
+        )
 
 
 def show_cost(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> CampaignCost:
