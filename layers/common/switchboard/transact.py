@@ -52,7 +52,7 @@ def transact(
         except Unavailable:
             # A lost link is tried once more on a new one; where none can be made that is refused
             # without waiting.
-            if lost:
+            if lost or attempt == _TRIES:
                 raise
             lost = True
     raise AssertionError("unreachable")
