@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from switchboard.kernel.csv_rows import LineError
 from switchboard.kernel.errors import Unprocessable
 from switchboard.prices import file
-from switchboard.prices.file import LineError, read_rates
+from switchboard.prices.file import read_rates
 from switchboard.store.prices import Rate
 
 HEADER = "currency,valid_from,category,market,countries,from_volume,amount"

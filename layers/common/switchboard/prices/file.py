@@ -1,20 +1,19 @@
 """The file of a price table: CSV, a header, then a rate in each line (docs/prices.md).
 
-UTF-8 with or without a byte order mark, separated by `,` or `;` as the header is, quoted as
-RFC 4180 says. Lines that begin with `#` are remarks. Amounts are exact: a number in digits with a
-point, never rounded and never made a float.
+Read as kernel/csv_rows.py says; lines that begin with `#` are remarks. Amounts are exact: a number
+in digits with a point, never rounded and never made a float.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from switchboard.kernel import csv_rows
+from switchboard.kernel.csv_rows import LineError
 from switchboard.kernel.currencies import CODES
 from switchboard.kernel.errors import Unprocessable
 from switchboard.prices.free import SERVICE, category_of
@@ -37,16 +36,6 @@ _AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,10})?")
 _VOLUME = re.compile(r"[0-9]{1,15}")
 _CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _NO_COUNTRIES = "names no country of its own: countries must list some, such as 'KE TZ'"
-
-
-@dataclass(frozen=True, slots=True)
-class LineError:
-    """Why a line is none; `column` and `value` where one of them is to blame."""
-
-    line: int
-    column: str | None
-    value: str | None
-    reason: str
 
 
 @dataclass(slots=True)
@@ -76,8 +65,7 @@ def read_rates(content: bytes) -> RateFile:
     Raises Unprocessable for what is no such file: not UTF-8, a header that lacks a column or has a
     strange one, no rate at all, too many lines.
     """
-    text = _decode(content)
-    rows = _rows(text)
+    rows = _rows(content)
     header = next(rows, None)
     if header is None or isinstance(header[1], LineError):
         raise Unprocessable("the file has no header line", field="line 1")
@@ -115,38 +103,15 @@ def _check_size(found: RateFile) -> None:
         raise Unprocessable(f"there are more than {MOST_RATES} rates: divide them")
 
 
-def _decode(content: bytes) -> str:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        where = f"line {line}"
-        raise Unprocessable(
-            f"the file is not UTF-8: {where} holds another encoding's letter", field=where
-        ) from None
+def _rows(content: bytes) -> Iterator[tuple[int, list[str] | LineError]]:
+    """Yield each row that is no remark."""
+    text = csv_rows.decode(content)
     if "\0" in text:
         raise Unprocessable("the file is no text: it holds a NUL")
-    return text
-
-
-def _rows(text: str) -> Iterator[tuple[int, list[str] | LineError]]:
-    """Yield each row that is neither empty nor a remark with the number of its first line."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    first = lines[0] if lines else ""
-    separator = ";" if first.count(";") > first.count(",") else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            reason = "its quotes are wrong: a quote inside a value is written twice"
-            yield line, LineError(line, None, None, reason)
-            continue
-        if any(cell.strip() for cell in cells) and not cells[0].startswith("#"):
-            yield line, [cell.strip() for cell in cells]
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    for line, cells in csv_rows.rows(text, next(lines, "")):
+        if isinstance(cells, LineError) or not cells[0].startswith("#"):
+            yield line, cells
 
 
 def _read_header(line: int, cells: Sequence[str]) -> list[str]:

@@ -1,19 +1,15 @@
-"""People in a CSV file: a header, then a line for each with a phone or a contact's id.
-
-UTF-8 with or without a byte order mark, separated by `,` or `;` as the header is (what spreadsheets
-write where the comma is a decimal point), quoted as RFC 4180 says. A wrong line costs itself.
-"""
+"""People in a CSV file: a header, then a line for each, with a phone or an id of a contact."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from switchboard.campaigns.audience.kinds import read_phone
+from switchboard.kernel import csv_rows
+from switchboard.kernel.csv_rows import LineError
 from switchboard.kernel.errors import Unprocessable
 
 #: Lines of a file; columns besides phone and contact_id; characters of a name and of a value.
@@ -24,16 +20,6 @@ _PHONE = ("phone", "phone_number")
 _CONTACT = "contact_id"
 #: What people and spreadsheets write between the digits of a number, and before them.
 _BETWEEN = re.compile(r"^'|[\s().\-/\u00a0\u2010\u2011]")
-
-
-@dataclass(frozen=True, slots=True)
-class LineError:
-    """Why a line was left out; `column` and `value` where one of them is to blame."""
-
-    line: int
-    column: str | None
-    value: str | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +51,8 @@ def read_csv(content: bytes) -> Lines:
     Raises Unprocessable for what is no such file: not UTF-8, a header that names nobody or a
     column twice, too many lines.
     """
-    text = _decode(content)
-    first = text.lstrip("\r\n").partition("\n")[0]
-    separator = ";" if first.count(";") > first.count(",") else ","
-    rows = _rows(text, separator)
+    text = csv_rows.decode(content)
+    rows = csv_rows.rows(text, text.lstrip("\r\n").partition("\n")[0])
     header = next(rows, None)
     if header is None or isinstance(header[1], LineError):
         raise Unprocessable("the file has no header line", field="line 1")
@@ -97,34 +81,6 @@ def read_value(text: str) -> str | None:
 def shorten(value: str) -> str:
     """Return a value as a report repeats it."""
     return value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…"
-
-
-def _decode(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise Unprocessable(
-            f"the file is not UTF-8: line {line} holds another encoding's letter",
-            field=f"line {line}",
-        ) from None
-
-
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str] | LineError]]:
-    """Yield each row that is not empty with the number of its first line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            reason = "its quotes are wrong: a quote inside a value is written twice"
-            yield line, LineError(line, None, None, reason)
-            continue
-        if any(cell.strip() for cell in cells):
-            yield line, [cell.strip() for cell in cells]
 
 
 def _read_header(cells: Sequence[str]) -> list[str]:

@@ -14,7 +14,6 @@ from uuid import UUID
 from switchboard.campaigns.audience.csv_lines import (
     LONGEST_NAME,
     MOST_COLUMNS,
-    LineError,
     Lines,
     Person,
     read_csv,
@@ -23,6 +22,7 @@ from switchboard.campaigns.audience.csv_lines import (
     shorten,
 )
 from switchboard.campaigns.audience.lists import NewMembers, require_list
+from switchboard.kernel.csv_rows import LineError
 from switchboard.kernel.db import Connection
 from switchboard.store import contact_lists as store
 from switchboard.store import contacts, identity
