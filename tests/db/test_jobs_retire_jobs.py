@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from switchboard.jobs import retire_jobs
+from switchboard.jobs import _retire, retire_jobs
 from switchboard.kernel.settings import Settings
 from switchboard.store import jobs as store
 from switchboard.store import jobs_by_hand
@@ -118,13 +118,13 @@ def test_the_newest_period_of_a_kind_stays_so_that_it_is_not_put_in_again(bench:
 def test_many_are_forgotten_in_small_transactions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_jobs, "_BATCH", 3)
+    monkeypatch.setattr(_retire, "_BATCH", 3)
     calls: list[int] = []
     retire = jobs_by_hand.retire
 
     def counted(*args: Any, **more: Any) -> jobs_by_hand.Retired:
         done = retire(*args, **more)
-        calls.append(done.jobs)
+        calls.append(done.gone)
         return done
 
     monkeypatch.setattr(jobs_by_hand, "retire", counted)
@@ -145,8 +145,8 @@ def test_many_are_forgotten_in_small_transactions(
 def test_a_run_whose_time_is_over_leaves_the_rest_for_the_next(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_jobs, "_BATCH", 1)
-    monkeypatch.setattr(retire_jobs, "_SLICE_S", 0.0)
+    monkeypatch.setattr(_retire, "_BATCH", 1)
+    monkeypatch.setattr(_retire, "_SLICE_S", 0.0)
     tenant = bench.jobs.tenant()
     put(bench, tenant, "first", OLD)
     put(bench, tenant, "second", OLD)

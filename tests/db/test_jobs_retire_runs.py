@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from switchboard.jobs import retire_runs
+from switchboard.jobs import _retire, retire_runs
 from switchboard.kernel.settings import Settings
 from tests.databases import ClonedDatabase
 from tests.db.jobs_at_hand import START, opened
@@ -127,7 +127,7 @@ def test_what_could_be_planned_again_stays(bench: Bench) -> None:
 def test_they_go_in_small_transactions_past_those_that_stay(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retire_runs, "_BATCH", 2)
+    monkeypatch.setattr(_retire, "_BATCH", 2)
     for _ in range(2):
         capped, free = Rule(bench, cap_per_contact=1), Rule(bench)
         for number in range(5):
@@ -142,8 +142,8 @@ def test_they_go_in_small_transactions_past_those_that_stay(
 
 
 def test_one_run_of_it_ends_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retire_runs, "_BATCH", 1)
-    monkeypatch.setattr(retire_runs, "_SLICE_S", -1.0)
+    monkeypatch.setattr(_retire, "_BATCH", 1)
+    monkeypatch.setattr(_retire, "_SLICE_S", -1.0)
     rule = Rule(bench)
     for number in range(3):
         rule.run(f"old {number}", OLD)

@@ -10,13 +10,13 @@ from typing import Annotated
 from uuid import UUID
 
 from psycopg import errors as pg
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
+from switchboard.kernel.errors import Conflict, NotFound
 from switchboard.kernel.page import Page
-from switchboard.kernel.signing import new_secret
+from switchboard.outside_endpoint import Url, check_address, make_secret
 from switchboard.store import agent_endpoints as store
 from switchboard.store.agent_endpoints import PURPOSE, AgentEndpoint
 from switchboard.tools import Tools
@@ -26,16 +26,6 @@ from switchboard.transact import transact
 MOST = 20
 
 
-def _address(text: str) -> str:
-    # As the table's check; whether anybody would ask there is looked at afterwards.
-    if len(text) < 10 or not text.startswith(("https://", "http://")):
-        raise ValueError("must be an address like https://agent.acme.example/run")
-    return text
-
-
-Url = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=2000), AfterValidator(_address)
-]
 _URL = "https address of the agent, on the public internet"
 
 
@@ -79,8 +69,8 @@ def create_endpoint(tools: Tools, tenant_id: UUID, new: NewAgentEndpoint) -> Age
     Raises Unprocessable for an address that no request would be made to, Conflict for a name in
     use and where the tenant has as many as it may.
     """
-    _check(tools, new.url)
-    secret, sealed = _sealed(tools, tenant_id)
+    check_address(tools, new.url)
+    secret, sealed = make_secret(tools, tenant_id, PURPOSE)
     endpoint_id = tools.clock.new_id()  # named once: the work may run twice
 
     def write(connection: Connection) -> AgentEndpoint:
@@ -108,7 +98,7 @@ def change_endpoint(
     tools: Tools, tenant_id: UUID, endpoint_id: UUID, change: AgentEndpointChange
 ) -> AgentEndpoint:
     """Change an endpoint's address. Raises NotFound, Unprocessable."""
-    _check(tools, change.url)
+    check_address(tools, change.url)
 
     def write(connection: Connection) -> AgentEndpoint:
         store.change(connection, tenant_id, endpoint_id, url=change.url)
@@ -119,7 +109,7 @@ def change_endpoint(
 
 def rotate_secret(tools: Tools, tenant_id: UUID, endpoint_id: UUID) -> AgentSecret:
     """Make a new secret; for 24 hours it and the present one sign. Raises NotFound."""
-    secret, sealed = _sealed(tools, tenant_id)
+    secret, sealed = make_secret(tools, tenant_id, PURPOSE)
 
     def write(connection: Connection) -> AgentEndpoint:
         store.rotate(connection, tenant_id, endpoint_id, secret_sealed=sealed, now=tools.clock.now)
@@ -153,21 +143,3 @@ def _show(connection: Connection, tenant_id: UUID, endpoint_id: UUID) -> AgentEn
 
 def _unknown() -> NotFound:
     return NotFound("this agent endpoint is not known")
-
-
-def _check(tools: Tools, url: str) -> None:
-    # httpx is heavy, and only this needs it.
-    from switchboard.kernel.outside import AddressRefused, OutsideFailed
-
-    try:
-        tools.outside.check(url)
-    except AddressRefused as error:
-        raise Unprocessable(f"the address is refused: {error}", field="url") from None
-    except OutsideFailed:
-        pass  # its name may come later; every request looks again
-
-
-def _sealed(tools: Tools, tenant_id: UUID) -> tuple[str, bytes]:
-    """Return a secret and its seal."""
-    secret = new_secret()
-    return secret, tools.sealer.seal(secret, tenant_id=tenant_id, purpose=PURPOSE)

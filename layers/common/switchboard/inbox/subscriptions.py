@@ -6,20 +6,19 @@ of others (an address's name, the seal) is asked before a transaction is open.
 
 from __future__ import annotations
 
-import base64
-import secrets
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.db import Connection
-from switchboard.kernel.errors import Conflict, NotFound, Unprocessable
+from switchboard.kernel.errors import Conflict, NotFound
 from switchboard.kernel.page import Page, Paged, page_of, read_moment
+from switchboard.outside_endpoint import Url, check_address, make_secret
 from switchboard.store import subscriptions as store
-from switchboard.store.subscriptions import PREFIX, PURPOSE, Delivery, Subscription
+from switchboard.store.subscriptions import PURPOSE, Delivery, Subscription
 from switchboard.tools import Tools
 from switchboard.transact import transact
 
@@ -30,16 +29,6 @@ Kind = Literal["message", "status", "echo", "call"]
 State = Literal["pending", "delivered", "dead"]
 
 
-def _address(text: str) -> str:
-    # As the table's check; whether anybody would ask there is looked at afterwards.
-    if len(text) < 10 or not text.startswith(("https://", "http://")):
-        raise ValueError("must be an address like https://acme.example/whatsapp")
-    return text
-
-
-Url = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=2000), AfterValidator(_address)
-]
 _URL = "https address of the endpoint, on the public internet"
 _KINDS = "what it wants to know of: message, status, echo, call"
 
@@ -104,8 +93,8 @@ def create_subscription(tools: Tools, tenant_id: UUID, new: NewSubscription) -> 
     Raises Unprocessable for an address that no request would be made to, Conflict where the tenant
     has as many as it may.
     """
-    _check(tools, new.url)
-    secret, sealed = _new_secret(tools, tenant_id)
+    check_address(tools, new.url)
+    secret, sealed = make_secret(tools, tenant_id, PURPOSE)
     subscription_id = tools.clock.new_id()  # named once: the work may run twice
 
     def write(connection: Connection) -> Subscription:
@@ -135,7 +124,7 @@ def change_subscription(
     Raises NotFound, Unprocessable for an address that no request would be made to.
     """
     if change.url is not None:
-        _check(tools, change.url)
+        check_address(tools, change.url)
     kinds = None if change.kinds is None else sorted(set(change.kinds))
 
     def write(connection: Connection) -> Subscription:
@@ -177,7 +166,7 @@ def delete_subscription(tools: Tools, tenant_id: UUID, subscription_id: UUID) ->
 
 def rotate_secret(tools: Tools, tenant_id: UUID, subscription_id: UUID) -> SubscriptionSecret:
     """Make a new secret; for 24 hours it and the present one sign. Raises NotFound."""
-    secret, sealed = _new_secret(tools, tenant_id)
+    secret, sealed = make_secret(tools, tenant_id, PURPOSE)
 
     def write(connection: Connection) -> Subscription:
         store.rotate_secret(
@@ -237,21 +226,3 @@ def _show(connection: Connection, tenant_id: UUID, subscription_id: UUID) -> Sub
 
 def _unknown() -> NotFound:
     return NotFound("this subscription is not known")
-
-
-def _check(tools: Tools, url: str) -> None:
-    # httpx is heavy, and only this needs it.
-    from switchboard.kernel.outside import AddressRefused, OutsideFailed
-
-    try:
-        tools.outside.check(url)
-    except AddressRefused as error:
-        raise Unprocessable(f"the address is refused: {error}", field="url") from None
-    except OutsideFailed:
-        pass  # its name may come later; every request looks again
-
-
-def _new_secret(tools: Tools, tenant_id: UUID) -> tuple[str, bytes]:
-    """Return a secret and its seal."""
-    secret = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-    return secret, tools.sealer.seal(secret, tenant_id=tenant_id, purpose=PURPOSE)

@@ -447,7 +447,7 @@ def change_trip(
 class Retired(NamedTuple):
     """How many runs were forgotten, and the place to go on behind; no tenant: that was all."""
 
-    runs: int
+    gone: int
     tenant_id: UUID | None
     started_at: datetime | None
     id: UUID | None

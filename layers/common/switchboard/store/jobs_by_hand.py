@@ -136,7 +136,7 @@ def measure(connection: Connection, *, now: datetime | None) -> list[Depth]:
 class Retired(NamedTuple):
     """How many jobs were forgotten, and the place to go on behind; no tenant: that was all."""
 
-    jobs: int
+    gone: int
     tenant_id: UUID | None
     id: int
 

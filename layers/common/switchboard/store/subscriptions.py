@@ -17,8 +17,6 @@ _SQL = queries(__package__ or "", "subscriptions")
 
 #: What a subscription's secret is sealed for.
 PURPOSE = "subscription_secret"
-#: Before a secret, as Standard Webhooks write it; its bytes are base64.
-PREFIX = "whsec_"
 
 
 @dataclass(frozen=True, slots=True)
