@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from hypothesis import settings
 
 from local.guardian import Guardian
 from local.postgres import PostgresServer
-from tests.databases import ClonedDatabase, cloned, make_template
+from tests.databases import ClonedDatabase, Spares, cloned, make_template
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -73,9 +74,23 @@ def durable_template(durable_postgres: PostgresServer) -> str:
     return make_template(durable_postgres)
 
 
+@pytest.fixture(scope="session")
+def spares(postgres: PostgresServer, template: str) -> Iterator[Spares]:
+    """The worker's databases, used again where a test leaves nothing behind."""
+    with closing(Spares(postgres, template)) as spares:
+        yield spares
+
+
 @pytest.fixture
-def database(postgres: PostgresServer, template: str) -> Iterator[ClonedDatabase]:
+def database(spares: Spares) -> Iterator[ClonedDatabase]:
     """A migrated database of the test's own, with URLs of app, owner and superuser."""
+    with spares.database() as database:
+        yield database
+
+
+@pytest.fixture
+def new_database(postgres: PostgresServer, template: str) -> Iterator[ClonedDatabase]:
+    """As `database`, but never used before: for who counts what Postgres counts of a database."""
     with cloned(postgres, template) as database:
         yield database
 

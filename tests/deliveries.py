@@ -22,7 +22,6 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from botocore.client import BaseClient
 from moto import mock_aws
@@ -36,7 +35,7 @@ from switchboard.kernel.secrets import Secrets
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
 from switchboard.whatsapp.signature import sign
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, WarmDatabase, part_with
 
 Json = dict[str, Any]
 
@@ -284,7 +283,7 @@ class Environment:
 
     def __init__(
         self,
-        database_url: str,
+        database: ClonedDatabase | str,
         *,
         now: datetime | None = None,
         meta: MetaSecret | None = None,
@@ -296,18 +295,25 @@ class Environment:
         vars(app)["tools"] = _tools
         self.meta = meta or MetaSecret()
         self.nudges = 0
+        db: Database | None = None
+        if isinstance(database, str):
+            url = database
+        else:
+            url, db = database.app_url, WarmDatabase(database)
+        if wall is not None:
+            db = Database(url, wall=wall)
         clock = Clock(now=now) if stopwatch is None else Clock(now=now, monotonic=stopwatch)
         self.tools = _CountingTools(
             self,
             Settings(
-                database_url=database_url,
+                database_url=url,
                 meta_secret_arn=META_ARN,
                 backlog_bucket=BUCKET,
                 process_jobs_function=function,
                 kms_key_id=key_id,
             ),
             clock=clock,
-            db=None if wall is None else Database(database_url, wall=wall),
+            db=db,
             secrets=Secrets(fetch=self.meta, monotonic=clock.monotonic),
         )
 
@@ -329,8 +335,8 @@ class Environment:
         return status
 
     def close(self) -> None:
-        """End its connection."""
-        self.tools.db.drop()
+        """Part with its connection."""
+        part_with(self.tools.db)
 
 
 class _CountingTools(Tools):
@@ -353,17 +359,17 @@ class Place:
     @cached_property
     def everything(self) -> Connection:
         """Return the superuser's connection, who sees every row."""
-        return psycopg.connect(self.database.superuser_url, autocommit=True)
+        return self.database.superuser()
 
     def close(self) -> None:
-        """End every connection."""
+        """Part with every connection."""
         for environment in self._environments:
             environment.close()
-        self.everything.close()
+        self.database.give_back(self.database.superuser_url, self.everything)
 
     def environment(self, **parts: Any) -> Environment:
         """Return a new execution environment on this database."""
-        environment = Environment(self.database.app_url, **parts)
+        environment = Environment(self.database, **parts)
         self._environments.append(environment)
         return environment
 

@@ -21,7 +21,7 @@ from switchboard.kernel.db import Connection, Database
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
 from switchboard.whatsapp.client import GraphClient
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, WarmDatabase, part_with
 
 
 class Time:
@@ -157,19 +157,27 @@ class Place:
         return row
 
     def rows(self, table: str, **where: Any) -> list[dict[str, Any]]:
-        """Return the tenant's rows of `table`."""
+        """Return the tenant's rows of `table`, the oldest first where their ids tell."""
         query = psycopg.sql.SQL("select * from messaging.{} where tenant_id = %s").format(
             psycopg.sql.Identifier(table)
         )
         for name in where:
             query += psycopg.sql.SQL(" and {} = %s").format(psycopg.sql.Identifier(name))
         with self.everything.cursor(row_factory=psycopg.rows.dict_row) as cursor:
-            return cursor.execute(query, [self.tenant_id, *where.values()]).fetchall()
+            rows = cursor.execute(query, [self.tenant_id, *where.values()]).fetchall()
+        if all(isinstance(row.get("id"), int) or is_uuid7(row.get("id")) for row in rows):
+            rows.sort(key=lambda row: row["id"])
+        return rows
+
+
+def is_uuid7(value: object) -> bool:
+    """Return whether `value` is an id that carries its time."""
+    return isinstance(value, UUID) and value.version == 7
 
 
 def connect(database: ClonedDatabase) -> Connection:
     """Return a connection that sees everything."""
-    return psycopg.connect(database.superuser_url, autocommit=True)
+    return database.superuser()
 
 
 def make_tools(
@@ -184,7 +192,7 @@ def make_tools(
     made = Tools(
         Settings(graph_api_url=graph_url, stage="local", **settings),
         clock=clock,
-        db=database if isinstance(database, Database) else Database(database.app_url),
+        db=database if isinstance(database, Database) else WarmDatabase(database),
     )
     made.sealer = PlainSealer()  # type: ignore[assignment]
     if transport is not None:
@@ -212,12 +220,12 @@ class World:
         return made
 
     def close(self) -> None:
-        """Close every connection."""
+        """Part with every connection."""
         for tools in self._tools:
-            tools.db.drop()
+            part_with(tools.db)
             if "graph" in tools.__dict__:
                 tools.graph.close()
-        self.everything.close()
+        self.database.give_back(self.database.superuser_url, self.everything)
 
 
 def status_body(

@@ -18,13 +18,12 @@ from uuid import UUID, uuid4
 from switchboard.inbox import subscriptions
 from switchboard.inbox.subscriptions import NewSubscription, SubscriptionSecret
 from switchboard.kernel.clock import Clock
-from switchboard.kernel.db import Database
 from switchboard.kernel.errors import ConfigurationError
 from switchboard.kernel.seal import Sealer
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
 from switchboard.worker import Summary, drain
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, WarmDatabase, part_with
 from tests.sending import Place, World, deliver
 
 Json = dict[str, Any]
@@ -138,7 +137,7 @@ class Stand:
 
     def worker(self) -> Tools:
         """Return the tools of another process."""
-        tools = Tools(Settings(stage="local"), db=Database(self.world.database.app_url))
+        tools = Tools(Settings(stage="local"), db=WarmDatabase(self.world.database))
         tools.sealer = self.wax
         self.workers.append(tools)
         return self.tick(tools)
@@ -149,7 +148,7 @@ class Stand:
 
     def close(self) -> None:
         for tools in self.workers:
-            tools.db.drop()
+            part_with(tools.db)
         self.world.close()
 
     def subscribe(self, *kinds: str, url: str | None = None) -> SubscriptionSecret:

@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from switchboard.kernel.db import Connection
 from switchboard.store import jobs as store
 from switchboard.store.jobs import Claimed, Ended, Outcome
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, as_app
 
 #: The tests' own time: far from the machine's, so that a statement that asks the clock is noticed.
 START = datetime(2031, 3, 4, 12, 0, tzinfo=UTC)
@@ -109,15 +107,12 @@ class Jobs:
     @contextmanager
     def another_app(self) -> Iterator[Connection]:
         """Yield one more connection of the app role."""
-        with psycopg.connect(self.database.app_url, autocommit=True) as connection:
+        with as_app(self.database) as connection:
             yield connection
 
 
 @contextmanager
 def opened(database: ClonedDatabase) -> Iterator[Jobs]:
     """Yield the jobs of a test's database."""
-    with (
-        psycopg.connect(database.superuser_url, autocommit=True) as everything,
-        psycopg.connect(database.app_url, autocommit=True) as app,
-    ):
+    with database.everything() as everything, as_app(database) as app:
         yield Jobs(database, everything, app)

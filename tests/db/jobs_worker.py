@@ -14,6 +14,7 @@ from switchboard.kernel.clock import Clock
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
 from switchboard.worker import Summary, drain
+from tests.databases import ClonedDatabase, WarmDatabase
 from tests.db.jobs_at_hand import START, Jobs
 
 
@@ -69,8 +70,11 @@ class NoSends:
 class WorkerTools(Tools):
     """Tools whose time the test moves and which count nudges."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(Settings(database_url=url))
+    def __init__(self, database: ClonedDatabase | str) -> None:
+        if isinstance(database, str):
+            super().__init__(Settings(database_url=database))
+        else:
+            super().__init__(Settings(database_url=database.app_url), db=WarmDatabase(database))
         self.nudges = 0
         self.seconds = 0.0
         self.at(START)
@@ -88,13 +92,8 @@ class Bench:
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        self.tools = WorkerTools(jobs.database.app_url)
+        self.tools = WorkerTools(jobs.database)
         self.sends = NoSends()
-        jobs.everything.execute(
-            "create table public.effects (at bigint generated always as identity,"
-            " tenant_id uuid default messaging.current_tenant(), job bigint, note text)"
-        )
-        jobs.everything.execute("grant insert, select on public.effects to app")
 
     def drain(self, kinds: Kinds, *, seconds: float = 100.0) -> Summary:
         """Drain with `seconds` left, on the stopwatch that the test moves."""

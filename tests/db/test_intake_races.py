@@ -48,9 +48,9 @@ Step = Callable[[Connection], None]
 
 
 @pytest.fixture
-def place(database: ClonedDatabase) -> Iterator[Place]:
+def place(new_database: ClonedDatabase) -> Iterator[Place]:
     with aws_at_hand():
-        place = Place(database)
+        place = Place(new_database)
         yield place
         place.close()
 

@@ -16,7 +16,7 @@ from switchboard.jobs._kind import Context, Effects, JobKind, NoArgs
 from switchboard.kernel import aws
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import opened
 from tests.db.jobs_worker import Bench, Kinds, note
 
@@ -26,7 +26,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 @pytest.fixture

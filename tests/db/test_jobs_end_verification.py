@@ -13,7 +13,7 @@ import pytest
 from switchboard.jobs import end_verification
 from switchboard.kernel.clock import uuid7
 from switchboard.store import jobs as store
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 from tests.sending import Place, Time
@@ -27,7 +27,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def begin(bench: Bench, status: str) -> tuple[Place, UUID]:

@@ -15,7 +15,7 @@ import pytest
 from switchboard.jobs import _retire, expire_flow_sessions
 from switchboard.kernel.clock import uuid7
 from switchboard.store import flow_sessions
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 from tests.deliveries import until
@@ -30,7 +30,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def number(bench: Bench) -> Place:

@@ -14,7 +14,7 @@ from switchboard.kernel.db import set_tenant
 from switchboard.store import jobs as store
 from switchboard.store import jobs_by_hand
 from switchboard.store.events import SYSTEM_TENANT
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import LEASE, START, opened
 from tests.db.jobs_worker import AnyArgs, Bench, Kinds, note, work
 
@@ -28,7 +28,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
         bench = Bench(jobs)
         bench.tools.db.connection().execute(PATIENCE)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from switchboard.jobs import measure_jobs
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 
@@ -24,7 +24,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def measure(bench: Bench, capfd: pytest.CaptureFixture[str]) -> dict[str, list[int]]:

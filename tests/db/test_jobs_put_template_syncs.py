@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from switchboard.jobs import put_template_syncs
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 from tests.sending import Place, Time
@@ -21,7 +21,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def account(bench: Bench) -> Place:

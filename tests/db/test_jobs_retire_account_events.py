@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from switchboard.jobs import _retire, retire_account_events
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 
@@ -21,7 +21,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def tenant_of(bench: Bench) -> UUID:

@@ -10,7 +10,7 @@ import pytest
 
 from switchboard.jobs import _retire, retire_dead_letters
 from switchboard.kernel.settings import Settings
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 
@@ -20,7 +20,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def put(bench: Bench, tenant: Any, name: str, came: datetime, resolved: datetime | None) -> None:

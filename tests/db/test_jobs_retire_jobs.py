@@ -17,7 +17,7 @@ from switchboard.kernel.settings import Settings
 from switchboard.store import jobs as store
 from switchboard.store import jobs_by_hand
 from switchboard.store.events import SYSTEM_TENANT
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 
@@ -30,7 +30,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def put(

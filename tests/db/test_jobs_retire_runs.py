@@ -11,7 +11,7 @@ import pytest
 
 from switchboard.jobs import _retire, retire_runs
 from switchboard.kernel.settings import Settings
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 from tests.sending import Place, Time
@@ -25,7 +25,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 class Rule:

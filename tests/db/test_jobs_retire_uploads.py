@@ -12,7 +12,7 @@ import pytest
 from switchboard.jobs import _retire, retire_uploads
 from switchboard.kernel.db import Connection
 from switchboard.store import media
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 from tests.deliveries import until
@@ -27,7 +27,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def number(bench: Bench) -> Place:

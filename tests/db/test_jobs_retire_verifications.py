@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from switchboard.jobs import _retire, retire_verifications
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 from tests.sending import Place, Time
@@ -23,7 +23,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def add(bench: Bench, expires: datetime) -> None:

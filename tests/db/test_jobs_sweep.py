@@ -11,7 +11,7 @@ import pytest
 from switchboard import outbox
 from switchboard.jobs.sweep import KIND
 from switchboard.tools import Tools
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import LEASE, opened
 from tests.db.jobs_worker import Bench, Kinds
 
@@ -21,7 +21,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def result(bench: Bench) -> dict[str, object]:

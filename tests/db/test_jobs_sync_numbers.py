@@ -11,7 +11,7 @@ import pytest
 from switchboard.jobs import sync_number, sync_numbers
 from switchboard.jobs.sync_numbers import SPREAD_S
 from switchboard.whatsapp.client import GraphClient
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import Bench, Kinds
 from tests.graph_calls import Asked, GraphCalls, graph_calls
@@ -55,7 +55,7 @@ def numbers(database: ClonedDatabase) -> Iterator[Numbers]:
         bench = Bench(jobs)
         yield Numbers(bench, graph)
         bench.tools.graph.close()
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 def quality(place: Place) -> str:

@@ -18,7 +18,7 @@ from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import GiveUp, MetaAway, Snooze
 from switchboard.store import jobs as store
 from switchboard.worker import Summary
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import AnyArgs, Bench, Kinds, WorkerTools, note, work
 
@@ -28,7 +28,7 @@ def bench(database: ClonedDatabase) -> Iterator[Bench]:
     with opened(database) as jobs:
         bench = Bench(jobs)
         yield bench
-        bench.tools.db.drop()
+        part_with(bench.tools.db)
 
 
 class TestDone:
@@ -226,7 +226,7 @@ class WorkerToolsOf:
     def __enter__(self) -> Bench:
         other = Bench.__new__(Bench)
         other.jobs, other.sends = self._bench.jobs, self._bench.sends
-        other.tools = WorkerTools(self._bench.jobs.database.app_url)
+        other.tools = WorkerTools(self._bench.jobs.database)
         now = self._bench.tools.clock.now
         assert now is not None
         other.tools.at(now)

@@ -19,7 +19,7 @@ from switchboard.jobs._kind import JOB_KINDS
 from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.settings import Settings
 from switchboard.tools import Tools
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, WarmDatabase, part_with
 
 #: As EventBridge Scheduler calls a target whose input the template does not change.
 TICK = {
@@ -45,10 +45,10 @@ class Context:
 
 @pytest.fixture
 def tools(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tools]:
-    made = Tools(Settings(database_url=database.app_url))
+    made = Tools(Settings(database_url=database.app_url), db=WarmDatabase(database))
     monkeypatch.setattr(app, "tools", lambda: made)
     yield made
-    made.db.drop()
+    part_with(made.db)
 
 
 @pytest.mark.parametrize(

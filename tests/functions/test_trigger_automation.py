@@ -17,7 +17,7 @@ from switchboard.kernel.errors import BadRequest, NotFound
 from switchboard.kernel.settings import Settings
 from switchboard.store import automations as store
 from switchboard.tools import Tools
-from tests.databases import ClonedDatabase
+from tests.databases import ClonedDatabase, WarmDatabase, part_with
 
 TENANT = UUID("0a000000-0000-7000-8000-000000000001")
 DISABLED = UUID("0a000000-0000-7000-8000-000000000002")
@@ -30,10 +30,10 @@ def tools(database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator
             "insert into messaging.tenants (id, slug, name, is_active) values (%s, %s, 'A', %s)",
             [(TENANT, "acme", True), (DISABLED, "gone", False)],
         )
-    made = Tools(Settings(database_url=database.app_url))
+    made = Tools(Settings(database_url=database.app_url), db=WarmDatabase(database))
     monkeypatch.setattr(app, "tools", lambda: made)
     yield made
-    made.db.drop()
+    part_with(made.db)
 
 
 class Invocation:
