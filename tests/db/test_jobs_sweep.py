@@ -54,7 +54,7 @@ def test_jobs_whose_lease_is_over_are_pending_again_or_failed(bench: Bench) -> N
 def test_the_outbox_sweeps_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Tools] = []
 
-    def sweep(tools: Tools) -> Counter[str]:
+    def sweep(tools: Tools, deadline: float) -> Counter[str]:
         asked.append(tools)
         return Counter({"unconfirmed": 2})
 

@@ -9,17 +9,24 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import cycle
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 
 from functions.process_jobs import app
-from switchboard.jobs._kind import JOB_KINDS
+from switchboard.jobs._kind import JOB_KINDS, Effects, JobKind
+from switchboard.jobs._kind import Context as JobContext
 from switchboard.kernel.errors import Unavailable
 from switchboard.kernel.settings import Settings
-from switchboard.tools import Tools
+from switchboard.store import jobs as store
+from switchboard.tools import NUDGE_S, Tools
+from switchboard.worker import MARGIN_S, drain
 from tests.databases import ClonedDatabase, WarmDatabase, part_with
+from tests.db.jobs_worker import AnyArgs, Kinds
+from tests.invocations import Slow
 
 #: As EventBridge Scheduler calls a target whose input the template does not change.
 TICK = {
@@ -113,6 +120,100 @@ def test_a_job_of_a_kind_without_code_stays(tools: Tools, database: ClonedDataba
             "select status, attempts from messaging.scheduled_jobs where tenant_id = %s", (tenant,)
         ).fetchone()
     assert row == ("pending", 0)
+
+
+# ----------------------------------------------------------------------------- deadlines
+
+
+class Pace(NamedTuple):
+    """Seconds that each thing takes, and whether there are always sends to wait for."""
+
+    statement: float
+    record: float
+    nudge: float
+    sends: bool
+
+
+class SlowSends:
+    """Sends that use all the time they are given."""
+
+    def __init__(self, invocation: Slow, *, busy: bool) -> None:
+        self._invocation = invocation
+        self._busy = busy
+
+    def run_due(self, tools: Tools, deadline: float) -> dict[str, int]:
+        if self._busy:
+            self._invocation.now = max(self._invocation.now, deadline)
+        return {}
+
+    def next_in(self, tools: Tools) -> float | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [
+        Pace(0.01, 0.02, 0.1, sends=True),
+        # As slow as its statements may be, records on a link that has died besides.
+        Pace(3.0, MARGIN_S, NUDGE_S, sends=False),
+        Pace(3.0, MARGIN_S, NUDGE_S, sends=True),
+    ],
+)
+def test_no_run_outlives_its_invocation_and_what_is_left_is_the_next_ones(
+    tools: Tools, database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch, pace: Pace
+) -> None:
+    nudges: list[bool] = []
+    # Kinds that take all the time that they say they need.
+    needs = {"quick": 0.1, "usual": 30.0, "longest": max(kind.needs_s for kind in JOB_KINDS)}
+    invocation = Slow(tools, 0.0)
+
+    def kind(name: str) -> JobKind[AnyArgs]:
+        def run(_context: JobContext, _args: AnyArgs) -> Effects:
+            invocation.now += needs[name]
+            return Effects()
+
+        return JobKind(name=name, args=AnyArgs, run=run, needs_s=needs[name])
+
+    kinds = Kinds(*map(kind, needs))
+    with psycopg.connect(database.superuser_url) as everything:
+        everything.execute(
+            "insert into messaging.tenants (id, slug, name) values (gen_random_uuid(), 'a', 'A')"
+        )
+        everything.execute(
+            "insert into messaging.scheduled_jobs (tenant_id, job_type)"
+            " select t.id, k.name from messaging.tenants t,"
+            " (values ('quick', 500), ('usual', 6), ('longest', 3)) as k(name, count),"
+            " generate_series(1, k.count) where t.slug = 'a'"
+        )
+    runs, left = 0, 509
+    # A frozen environment, say, has cost some of them time before they began.
+    budgets = cycle([120.0, 119.0, 100.0, 30.0, 5.0])
+    while left:
+        invocation = Slow(tools, next(budgets))
+        with monkeypatch.context() as slowed:
+            slowed.setattr(
+                app,
+                "drain",
+                partial(drain, kinds=kinds, sends=SlowSends(invocation, busy=pace.sends)),
+            )
+            for name in ("claim", "mark_worker", "clear_mark", "await_intakes"):
+                invocation.slows(slowed, store, name, pace.statement)
+            invocation.slows(slowed, store, "finish", pace.record)
+            slowed.setattr(tools, "nudge", lambda: nudges.append(True))
+            invocation.slows(slowed, tools, "nudge", pace.nudge)
+            answer = app.handler({"source": "nudge"}, invocation)
+        runs += 1
+        left -= answer["completed"]
+        assert invocation.now <= invocation.end, (runs, answer)
+        assert answer["stopped"] == ("time" if left else answer["stopped"])
+        assert runs < 100, "it comes to no end"
+    assert runs > 1
+    assert nudges
+    with psycopg.connect(database.superuser_url) as everything:
+        states = everything.execute(
+            "select status, count(*) from messaging.scheduled_jobs group by 1"
+        ).fetchall()
+    assert states == [("completed", 509)]
 
 
 # ----------------------------------------------------------------------------- events of mails

@@ -12,12 +12,12 @@ import pytest
 
 from functions.trigger_automation import app
 from switchboard.automation.due import MARGIN_S, STATEMENT_MS
-from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import BadRequest, NotFound
 from switchboard.kernel.settings import Settings
 from switchboard.store import automations as store
 from switchboard.tools import Tools
 from tests.databases import ClonedDatabase, WarmDatabase, part_with
+from tests.invocations import Slow
 
 TENANT = UUID("0a000000-0000-7000-8000-000000000001")
 DISABLED = UUID("0a000000-0000-7000-8000-000000000002")
@@ -54,30 +54,6 @@ def test_a_tick_looks_at_what_is_due_while_there_is_time(
 ) -> None:
     answer = app.handler({"source": "schedule"}, Invocation(seconds))
     assert answer == {"started": 0, "passed": 0, "stopped": stopped}
-
-
-class Slow:
-    """An invocation whose time runs with what is done: so many seconds for each."""
-
-    aws_request_id = "r"
-
-    def __init__(self, tools: Tools, seconds: float) -> None:
-        self.tools = tools
-        self.now, self.end = 1000.0, 1000.0 + seconds
-        tools.clock = Clock(monotonic=lambda: self.now)
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int((self.end - self.now) * 1000)
-
-    def slows(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, by: float) -> None:
-        """Let each call of it take so long."""
-        real = getattr(owner, name)
-
-        def slowly(*args: Any, **how: Any) -> Any:
-            self.now += by
-            return real(*args, **how)
-
-        monkeypatch.setattr(owner, name, slowly)
 
 
 def backlog(database: ClonedDatabase, subjects: int) -> None:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from switchboard.whatsapp.client import GraphClient
 
 
+#: Seconds that a nudge may take: two tries, of 2 for the connection and 2 for the answer, and a
+#: pause of up to 1 between them.
+NUDGE_S = 9.0
+
+
 class Tools:
     """What a use case works with. Tests build their own, with their settings, clock and client."""
 
@@ -72,7 +77,7 @@ class Tools:
         if not name:
             return
         try:
-            aws.client("lambda").invoke(
+            aws.client("lambda", read_s=2, tries=2).invoke(
                 FunctionName=name, InvocationType="Event", Payload=b'{"source":"nudge"}'
             )
         except Exception as error:  # noqa: BLE001 - the work stands in the database

@@ -26,15 +26,22 @@ from switchboard.outbox.timing import REQUEST_S
 from switchboard.store import jobs as store
 from switchboard.store.events import SYSTEM_TENANT
 from switchboard.store.jobs import Claimed, Ended
-from switchboard.tools import Tools
+from switchboard.tools import NUDGE_S, Tools
 
 #: Jobs claimed at once: few, because those behind a slow one wait for it, and many, because a claim
 #: of ten costs little more than a claim of one.
 BATCH = 10
-#: Seconds kept for recording what ran and handing over.
-MARGIN_S = 5.0
+#: Seconds that a statement may take (statement_timeout of role app).
+STATEMENT_S = 3.0
+#: Seconds kept for recording what ran, by a statement on a link that may be dead (8), or on another
+#: one (3).
+MARGIN_S = 8.0 + 3.0 + STATEMENT_S
+#: Seconds that handing over may take: the mark's statement, and a nudge.
+HAND_OVER_S = STATEMENT_S + NUDGE_S
 #: Longest lease. A lost worker's jobs are back after it and, at the latest, one tick more.
 LEASE_S = 100.0
+#: Seconds by which a lease outlives its worker's invocation.
+OUTLIVES_S = 5.0
 #: Times, a second apart, that a worker asks a database that went away for the chance to give back.
 GIVE_BACK_TRIES = 12
 #: Seconds between refreshes of the mark, which counts for one second.
@@ -123,6 +130,16 @@ class _Batch:
     ended: list[Ended] = field(default_factory=list)
     first_ended: float = 0.0
 
+    def add(self, ended: Ended, now: float) -> None:
+        """Keep what is to be recorded."""
+        if not self.ended:
+            self.first_ended = now
+        self.ended.append(ended)
+
+    def end(self, deadline: float) -> float:
+        """Return when its jobs must be through."""
+        return min(deadline - MARGIN_S, self.lease_end)
+
 
 class _Worker:
     def __init__(self, tools: Tools, deadline: float, kinds: Kinds, sends: Sends) -> None:
@@ -135,7 +152,7 @@ class _Worker:
         self._monotonic = tools.clock.monotonic
         # A worker that has no time for some kind must not look awake to those who put it in.
         self._shortest = max(
-            MARGIN_S + max((kind.needs_s for kind in kinds), default=0.0),
+            STATEMENT_S + MARGIN_S + max((kind.needs_s for kind in kinds), default=0.0),
             REQUEST_S + SENDS_MARGIN_S,
         )
         self._marked_at: float | None = None
@@ -187,11 +204,16 @@ class _Worker:
             self._tools.nudge()
 
     def _hand_over(self) -> None:
-        """End with work left: intake counted on this worker until now, so another is asked for."""
+        """End with work left: intake counted on this worker until now, so another is asked for.
+
+        Who was held up until there is no time to ask for it leaves that to the next tick; the mark
+        counts for a second only.
+        """
         self.summary.stopped = "time"
-        store.clear_mark(self._connection(), self._id, now=self._tools.clock.now)
         self._marked_at = None
-        self._tools.nudge()
+        if self._left() >= HAND_OVER_S:
+            store.clear_mark(self._connection(), self._id, now=self._tools.clock.now)
+            self._tools.nudge()
 
     def _tick(self) -> None:
         now = self._monotonic()
@@ -210,7 +232,8 @@ class _Worker:
         ran = self._run_batch()
         # What it starts it also ends: the time of the last request and its commit comes on top.
         until = self._monotonic() + SENDS_S + REQUEST_S + SENDS_MARGIN_S
-        sent = sum(self._sends.run_due(self._tools, min(self._deadline, until)).values())
+        end = min(self._deadline - HAND_OVER_S, until)
+        sent = sum(self._sends.run_due(self._tools, end).values())
         self.summary.sends += sent
         return ran or sent > 0
 
@@ -227,7 +250,7 @@ class _Worker:
 
     def _run_batch(self) -> bool:
         now = self._monotonic()
-        lease = min(LEASE_S, self._deadline - now + MARGIN_S)
+        lease = min(LEASE_S, self._deadline - now + OUTLIVES_S)
         batch = _Batch(token=uuid4(), lease_end=now + lease)
         jobs = store.claim(
             self._connection(),
@@ -240,14 +263,21 @@ class _Worker:
         batch.jobs = jobs
         self._batch = batch
         for job in jobs:
-            if batch.ended and self._monotonic() - batch.first_ended >= FLUSH_AFTER_S:
+            now = self._monotonic()
+            flush = bool(batch.ended) and now - batch.first_ended >= FLUSH_AFTER_S
+            # What is marked and recorded before it takes its time, too.
+            before = STATEMENT_S + (MARGIN_S if flush else 0.0)
+            end = batch.end(self._deadline - before)
+            if end - now < self._kinds[job.job_type].needs_s:
+                # Given back, as if never claimed.
+                batch.add(Ended(job.tenant_id, job.id, "snoozed"), now)
+                continue
+            if flush:
                 self._flush(batch)
             self._mark()
             ended = self._run(batch, job)
             if ended is not None:
-                if not batch.ended:
-                    batch.first_ended = self._monotonic()
-                batch.ended.append(ended)
+                batch.add(ended, self._monotonic())
         self._flush(batch)
         self._batch = None
         return bool(jobs)
@@ -277,9 +307,7 @@ class _Worker:
     def _run(self, batch: _Batch, job: Claimed) -> Ended | None:
         """Run one job; returns how it ended, or None where that is recorded already."""
         kind = self._kinds[job.job_type]
-        end = min(self._deadline - MARGIN_S, batch.lease_end)
-        if end - self._monotonic() < kind.needs_s:
-            return Ended(job.tenant_id, job.id, "snoozed")  # given back, as if never claimed
+        end = batch.end(self._deadline)
         context = Context(self._tools, job.tenant_id, job.id, job.attempt, end)
         try:
             effects = self._effects(kind, context, job)

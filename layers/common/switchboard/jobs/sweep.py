@@ -6,6 +6,9 @@ from switchboard import outbox
 from switchboard.jobs._kind import Context, Effects, JobKind, NoArgs
 from switchboard.store import jobs as store
 
+#: Seconds that the statement may take that is begun last.
+_STATEMENT_S = 5.0
+
 
 def run(context: Context, _args: NoArgs) -> Effects:
     """End the leases that are over; both sweeps are safe at any time and in any number."""
@@ -15,7 +18,7 @@ def run(context: Context, _args: NoArgs) -> Effects:
         result={
             "jobs_requeued": requeued,
             "jobs_failed": failed,
-            "sends": dict(outbox.sweep(tools)),
+            "sends": dict(outbox.sweep(tools, context.deadline - _STATEMENT_S)),
         }
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 from functools import partial
+from math import inf
 from uuid import UUID
 
 from switchboard.kernel.clock import uuid7
@@ -66,16 +67,17 @@ def run_due(tools: Tools, deadline: float) -> Counts:
     return counts
 
 
-def sweep(tools: Tools) -> Counts:
+def sweep(tools: Tools, deadline: float = inf) -> Counts:
     """Free what dead workers leased, settle what is unconfirmed as far as it can be.
 
+    Begins nothing after `deadline` (tools.clock.monotonic): what is left is the next sweep's.
     Returns how many messages were moved, by their new status.
     """
     counts: Counts = Counter()
     now = tools.clock.now
     for tenant_id in commit(tools, lambda connection: store.sweep(connection, now), again=True):
         recover = partial(store.recover, tenant_id=tenant_id, limit=SWEEP, now=now)
-        while True:
+        while tools.clock.monotonic() < deadline:
             moved = commit(tools, recover, again=True)
             counts.update(status for _, status in moved)
             # Each round ends or puts off what it returns, so a full one is never the same again.
