@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     run_days: int = Field(
         365, ge=1, description="days after which a run of a rule that has ended is deleted"
     )
+    email_days: int = Field(
+        365, ge=30, description="days after which a mail is deleted; SES tells of some after weeks"
+    )
     stage: str = Field("local", description="local, dev, staging or prod")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     parameters_secrets_extension_http_port: int = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -384,3 +384,38 @@ def lock_suppression(
 def delete_suppression(connection: Connection, tenant_id: UUID, suppression_id: UUID) -> None:
     """Let an address get mails again."""
     connection.execute(_SQL["delete_suppression"], {"tenant": tenant_id, "id": suppression_id})
+
+
+class Retired(NamedTuple):
+    """How many mails were forgotten, and the place to go on behind; no tenant: that was all."""
+
+    gone: int
+    tenant_id: UUID | None
+    created_at: datetime | None
+    id: UUID | None
+
+
+#: Before the first mail.
+BEGINNING = Retired(0, UUID(int=0), None, None)
+
+
+def retire(
+    connection: Connection, *, keep: timedelta, limit: int, after: Retired, now: datetime | None
+) -> Retired:
+    """Forget mails of which nothing was heard for `keep` and that cannot go out, of any tenant.
+
+    It looks at no more than `limit` mails behind `after`.
+    """
+    row = connection.execute(
+        _SQL["retire"],
+        {
+            "keep": keep,
+            "limit": limit,
+            "tenant_id": after.tenant_id,
+            "created": after.created_at,
+            "id": after.id,
+            "now": now,
+        },
+    ).fetchone()
+    assert row is not None
+    return Retired(*row)

@@ -158,3 +158,7 @@ where tenant_id = %(tenant)s and id = %(id)s for update
 
 -- name: delete_suppression
 delete from messaging.email_suppressions where tenant_id = %(tenant)s and id = %(id)s
+
+-- name: retire
+select retired, next_tenant, next_created, next_id
+from messaging.retire_emails(%(keep)s, %(limit)s, %(tenant_id)s, %(created)s, %(id)s, %(now)s)
