@@ -57,6 +57,7 @@ def story(mailing: Mailing, row: dict[str, Any], *kinds: str) -> list[Event]:
         "hard": ("Bounce", "05", HARD),
         "abuse": ("Complaint", "06", ABUSE),
         "abuse2": ("Complaint", "07", ABUSE),
+        "not_spam": ("Complaint", "08", {"complaintFeedbackType": "not-spam"}),
         "reject": ("Reject", "03", {"reason": "Bad content"}),
         "open": ("Open", "09", {"open": {"ipAddress": "192.0.2.1"}}),
     }
@@ -265,11 +266,12 @@ def test_a_mail_that_waits_is_held_when_its_address_comes_back_meanwhile(mailing
     assert (found["status"], found["reason"]) == ("suppressed", "suppressed_bounce")
 
 
-@pytest.mark.parametrize("kind", ["soft", "reject", "delay"])
+@pytest.mark.parametrize("kind", ["soft", "reject", "delay", "not_spam"])
 def test_what_is_not_for_good_suppresses_nothing(mailing: Mailing, kind: str) -> None:
     row = sent(mailing)
     mailing.take(story(mailing, row, kind)[0])
     assert mailing.place.rows("email_suppressions") == []
+    assert mailing.place.rows("consents") == []
     assert sent(mailing, mailing.person())["status"] in {"sent", kind}
 
 

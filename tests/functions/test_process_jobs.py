@@ -251,11 +251,24 @@ def test_what_ses_tells_is_taken_and_no_job_is_run(tools: Tools, database: Clone
 def test_a_batch_of_events_is_taken_each_for_itself(
     tools: Tools, database: ClonedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bodies = [json.dumps(event_of_ses()), "{no", "[]", json.dumps({"source": "aws.ses"})]
+    odd = event_of_ses()
+    odd["detail"]["bounce"] |= {"half": "\ud83d", "long": 10**30}
+    # What is no JSON, what is none of SES, and what only some programs can write as JSON.
+    bodies = [json.dumps(event_of_ses()), "{no", "[" * 100_000, "[]", json.dumps(odd), "\ud83d"]
     records = [{"messageId": str(n), "body": body} for n, body in enumerate(bodies)]
     assert app.handler({"Records": records}, Context()) == {"batchItemFailures": []}
     assert {reason for reason, _ in kept(database)} == {"email_event"}
-    assert len(kept(database)) == 4
+    assert len(kept(database)) == len(bodies)
+
+
+def test_events_that_there_is_no_time_for_come_again(
+    tools: Tools, database: ClonedDatabase
+) -> None:
+    records = [{"messageId": "a", "body": json.dumps(event_of_ses())}]
+    assert app.handler({"Records": records}, Context(app.EVENT_S - 1)) == {
+        "batchItemFailures": [{"itemIdentifier": "a"}]
+    }
+    assert kept(database) == []
 
 
 def test_while_the_database_is_away_events_come_again(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import orjson
 import psycopg
 
 from switchboard.kernel.db import Connection
@@ -38,7 +38,7 @@ def take(tools: Tools, event: Mapping[str, Any]) -> Taken:
 
 def take_again(tools: Tools, body: bytes) -> str | None:
     """Take the event of a dead letter; return why it stays one, None where it is taken."""
-    return _try(tools, orjson.loads(body))[1]
+    return _try(tools, json.loads(body))[1]
 
 
 def _try(tools: Tools, event: Mapping[str, Any]) -> tuple[Taken, str | None]:
@@ -70,7 +70,8 @@ def _take(tools: Tools, told: Told) -> Literal["taken", "again"] | None:
 
 
 def _keep(tools: Tools, event: Mapping[str, Any], why: str) -> None:
-    letter = DeadLetter(body=orjson.dumps(event), reason=REASON, detail=why, field=FIELD)
+    # In ASCII: half of a surrogate pair, which no UTF-8 holds, is kept, too.
+    letter = DeadLetter(body=json.dumps(event).encode(), reason=REASON, detail=why, field=FIELD)
     events.keep_dead_letters(
         tools.db.connection(), SYSTEM_TENANT, [letter], app_id=None, now=tools.clock.now
     )

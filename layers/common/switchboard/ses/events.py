@@ -45,6 +45,8 @@ _KINDS = {
     "complaint": _Kind("complained", "complaint", 6, "failed"),
 }
 _HARD_BOUNCE = 5
+#: A report that takes the mail out of the spam folder (SES Developer Guide, "Complaint object").
+_NOT_SPAM = _Kind("not_spam", "complaint", 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def read(event: Mapping[str, Any]) -> Told:
     kind = _KINDS.get(word) or _Kind(word[:50] or "unknown", None, 0, None)
     told = detail.get(kind.member) if kind.member else None
     told = told if isinstance(told, Mapping) else {}
+    if kind.word == "complained" and told.get("complaintFeedbackType") == "not-spam":
+        kind = _NOT_SPAM
     is_hard = kind.word == "bounced" and told.get("bounceType") == "Permanent"
     kept = {"eventType": detail.get("eventType"), "messageId": mail.get("messageId")}
     if kind.member:
@@ -77,7 +81,10 @@ def read(event: Mapping[str, Any]) -> Told:
         # A word of tomorrow: whole, but for the mail's own headers.
         kept |= {name: value for name, value in detail.items() if name != "mail"}
     occurred_at = _time(told.get("timestamp"), mail.get("timestamp"), event.get("time"))
-    said = orjson.dumps([kind.word, occurred_at, kept], option=orjson.OPT_SORT_KEYS)
+    try:
+        said = orjson.dumps([kind.word, occurred_at, kept], option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        raise Odd("it holds what JSON has no words for") from None
     suppress = "bounce" if is_hard else "complaint" if kind.word == "complained" else None
     return Told(
         tenant_id,
