@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from switchboard.inbox import preference_page
 from tests.databases import ClonedDatabase
 from tests.mailing import Mailing, mailing_of
 
@@ -168,6 +169,12 @@ def test_a_stopped_tenant_s_mails_wait_and_a_staging_system_s_list_counts(
     person = mailing.person()
     mailing.say(person)
     assert (mailing.row()["status"], mailing.row()["reason"]) == ("pending", "stopped")
+    first = mailing.row()["decisions"]
+    mailing.work(minutes=6)
+    mailing.work(minutes=6)
+    # However long it waits, one wait is one verdict: the last one.
+    (last,) = mailing.row()["decisions"]
+    assert (last["reason"], last["at"] > first[0]["at"]) == ("stopped", True)
     mailing.sql("update messaging.tenants set sends_stopped_at = null where id = %s", tenant)
     tools = mailing.tools()
     listed = tools.settings.model_copy(update={"recipient_allow_list": frozenset({"4915550"})})
@@ -236,6 +243,39 @@ def test_a_tenant_without_a_sender_sends_nothing(mailing: Mailing) -> None:
     assert mailing.runs() == [("skipped", "denied: sender_missing")]
 
 
+@pytest.mark.parametrize(
+    ("address", "status", "reason", "to"),
+    [
+        ("new@b\u00fcro.example", "sent", None, ["new@xn--bro-hoa.example"]),
+        (None, "denied", "no_email_address", []),
+        ("gone@acme.example", "suppressed", "suppressed_bounce", []),
+    ],
+)
+def test_a_mail_that_waits_goes_to_the_address_of_then(
+    mailing: Mailing, address: str | None, status: str, reason: str | None, to: list[str]
+) -> None:
+    mailing.rule()
+    person = mailing.person()
+    row = mailing.put(person)
+    mailing.sql(
+        "insert into messaging.email_suppressions (tenant_id, address, reason, email_id,"
+        " contact_id, occurred_at, created_at)"
+        " values (%s, 'gone@acme.example', 'bounce', %s, %s, now(), now())",
+        row["tenant_id"],
+        row["id"],
+        person.contact_id,
+    )
+    mailing.sql(
+        "update messaging.contacts set email = %s where id = %s", address, person.contact_id
+    )
+    mailing.work(seconds=1)
+    found = mailing.row()
+    assert (found["status"], found["reason"]) == (status, reason)
+    assert [one["Destination"]["ToAddresses"] for one in mailing.server.mails] == [to][: len(to)]
+    assert [log[1] for log in mailing.logs()] == to
+    assert found["address"] == (to[0] if to else row["address"])
+
+
 def test_another_contact_can_be_mailed(mailing: Mailing) -> None:
     desk = mailing.person("desk@acme.example", name="Desk")
     mailing.rule(to=str(desk.contact_id))
@@ -259,8 +299,10 @@ def test_the_link_to_the_person_s_own_page_unsubscribes(
     )
     monkeypatch.setattr(tools.secrets, "json", lambda *_, **__: {"key": "k" * 32})
     mailing.rule()
-    mailing.rule(category="marketing")
-    mailing.say(mailing.person())
+    # Called a reminder it is marketing all the same.
+    mailing.rule(category="marketing", notification_category="trip_reminders")
+    person = mailing.person()
+    mailing.say(person)
     found = {
         row["category"]: mail["Content"]["Simple"]["Headers"]
         for row in mailing.rows()
@@ -273,3 +315,11 @@ def test_the_link_to_the_person_s_own_page_unsubscribes(
     # A button of the mail program's takes marketing back, and nothing else.
     one_click = {"Name": "List-Unsubscribe-Post", "Value": "List-Unsubscribe=One-Click"}
     assert found["marketing"][1:] == [one_click]
+    preference_page.unsubscribe(tools, link["Value"].strip("<>").rpartition("/")[2])
+    mailing.say(person)
+    assert sorted((row["category"], row["status"], row["reason"]) for row in mailing.rows()) == [
+        ("marketing", "denied", "preference"),
+        ("marketing", "sent", None),
+        ("utility", "sent", None),
+        ("utility", "sent", None),
+    ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from local.aws.mail import Refusal, Ses, check, events_of
 from switchboard.kernel.email_address import check_address
-from switchboard.mail.render import Missing, names_in, render
+from switchboard.mail.render import Missing, TooLong, names_in, render
 from switchboard.ses.client import (
     Later,
     Letter,
@@ -79,6 +79,9 @@ def test_an_address_is_one_address(text: str) -> None:
         f"{'a' * 65}@b.example",
         "ana@-b.example",
         "\u00e4@b.example",
+        # Another's domain, by the older rules (strasse).
+        "ana@stra\u00dfe.example",
+        "ana@\u03c3\u03b1\u03c2.example",
     ],
 )
 def test_what_is_none_is_refused(text: str) -> None:
@@ -104,6 +107,13 @@ def test_a_parameter_that_is_not_given_is_missing_and_a_place_has_a_name() -> No
     assert names_in("{{a}} {{ b }}", None, "{{a}}") == {"a", "b"}
     with pytest.raises(ValueError, match="small letters"):
         names_in("{{A b}}")
+
+
+def test_values_make_no_mail_without_end() -> None:
+    places = "{{a}}" * 1000
+    assert len(render("-", places, places, {"a": "&" * 99}).text) == 99_000
+    with pytest.raises(TooLong):
+        render("-", "-", places, {"a": "&" * 101})
 
 
 def test_a_sender_s_name_is_quoted_and_a_link_is_a_header() -> None:

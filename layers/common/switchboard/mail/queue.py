@@ -9,9 +9,8 @@ from typing import Literal
 from uuid import UUID
 
 from switchboard.kernel.db import Connection
-from switchboard.kernel.email_address import check_address
-from switchboard.mail.render import Missing, render
-from switchboard.mail.verdict import judge, status_of
+from switchboard.mail.render import Missing, TooLong, render
+from switchboard.mail.verdict import NoAddress, ask, judge, status_of
 from switchboard.policy import Allowed, Deferred
 from switchboard.policy.verdict import document
 from switchboard.store import email_templates, jobs
@@ -59,22 +58,18 @@ def queue(tools: Tools, connection: Connection, tenant_id: UUID, mail: Mail) -> 
     template = email_templates.find_named(connection, tenant_id, mail.template, mail.language)
     if template is None:
         return Queued("refused", f"the e-mail template {mail.template} is not known")
-    known = store.ask(connection, tenant_id, mail.contact_id, now=now)
-    if known is None:
-        return Queued("refused", "this contact is not known")
-    if known.email is None:
-        return Queued("no_address", "no_email_address")
     try:
-        address = check_address(known.email)
+        found = ask(connection, tenant_id, mail.contact_id, now=now)
         texts = render(template.subject, template.text_body, template.html_body, mail.values)
-    except ValueError:
-        return Queued("no_address", "bad_email_address")
+    except NoAddress as none:
+        return Queued("no_address", str(none))
     except Missing as missing:
         return Queued("refused", f"the template asks for {missing}, which is not given")
-    if address.lower() != known.email.lower():
-        # Its domain is written in another way: what is kept of the address counts.
-        known = store.ask(connection, tenant_id, mail.contact_id, address=address, now=now)
-        assert known is not None
+    except TooLong:
+        return Queued("refused", "the mail is too long with these values")
+    if found is None:
+        return Queued("refused", "this contact is not known")
+    known, address = found
     expires_at = known.at + (mail.expires_in or EXPIRES_IN)
     verdict = judge(
         tools.settings,

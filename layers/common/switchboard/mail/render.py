@@ -15,10 +15,16 @@ _PLACE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 NAME = re.compile(r"[a-z0-9_]{1,60}")
 #: Characters of a subject (RFC 5322 wants lines below 998; nobody reads as much).
 LONGEST_SUBJECT = 500
+#: Characters of a text with its values: a template may name one a thousand times.
+LONGEST_TEXT = 500_000
 
 
 class Missing(Exception):
     """The template asks for a parameter that was not given; `args` holds its name."""
+
+
+class TooLong(Exception):
+    """A text would have more than LONGEST_TEXT characters with these values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ def names_in(*texts: str | None) -> set[str]:
 
 
 def render(subject: str, text: str, html_text: str | None, values: Mapping[str, str]) -> Rendered:
-    """Return the texts with their values; raises Missing."""
+    """Return the texts with their values; raises Missing, TooLong."""
     return Rendered(
         one_line(_fill(subject, values, str))[:LONGEST_SUBJECT],
         _fill(text, values, _clean),
@@ -54,11 +60,18 @@ def one_line(text: str) -> str:
 
 
 def _fill(text: str, values: Mapping[str, str], as_is: Callable[[str], str]) -> str:
+    length = len(text)
+
     def told(place: re.Match[str]) -> str:
+        nonlocal length
         name = place[1]
         if name not in values:
             raise Missing(name)
-        return as_is(values[name])
+        value = as_is(values[name])
+        length += len(value)
+        if length > LONGEST_TEXT:
+            raise TooLong
+        return value
 
     return _PLACE.sub(told, text)
 

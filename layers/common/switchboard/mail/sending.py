@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
 from switchboard.kernel.db import Connection
-from switchboard.mail.verdict import judge, status_of
+from switchboard.mail.verdict import NoAddress, ask, judge, status_of
 from switchboard.policy import Allowed
 from switchboard.policy.verdict import document
 from switchboard.ses.client import (
@@ -95,23 +95,19 @@ def _begin(
         return _overtake(tools, connection, tenant_id, mail)
     if mail.status not in {"pending", "sending"}:
         return Attempted(mail.status)
-    known = store.ask(connection, tenant_id, mail.contact_id, address=mail.address, now=now)
     if mail.status == "sending":
         # The link was lost at the commit, and the intent was committed all the same.
+        known = store.ask(connection, tenant_id, mail.contact_id, address=mail.address, now=now)
         assert known is not None
         return _Begun(mail, known, mail.attempt)
-    if known is None:
-        entry = {"at": mail.at.isoformat(), "verdict": "denied", "reason": "contact_deleted"}
-        store.hold_back(
-            connection,
-            tenant_id,
-            email_id,
-            status="denied",
-            reason="contact_deleted",
-            decision=entry,
-            now=now,
-        )
-        return Attempted("denied")
+    try:
+        # The address of now: a person may have changed it, or taken it away, while the mail waited.
+        found = ask(connection, tenant_id, mail.contact_id, now=now)
+    except NoAddress as none:
+        return _deny(connection, tenant_id, mail, str(none), now)
+    if found is None:
+        return _deny(connection, tenant_id, mail, "contact_deleted", now)
+    known, address = found
     verdict = judge(
         tools.settings,
         known,
@@ -122,9 +118,16 @@ def _begin(
     decision = document(verdict, at=known.at, attempt=mail.attempt + 1, kind=mail.category)
     if isinstance(verdict, Allowed):
         number = store.begin(
-            connection, tenant_id, email_id, token=token, lease=LEASE, decision=decision, now=now
+            connection,
+            tenant_id,
+            email_id,
+            token=token,
+            lease=LEASE,
+            address=address,
+            decision=decision,
+            now=now,
         )
-        return _Begun(mail, known, number)
+        return _Begun(replace(mail, address=address), known, number)
     status, due_at = status_of(verdict, known.at)
     store.hold_back(
         connection,
@@ -137,6 +140,21 @@ def _begin(
         now=now,
     )
     return Attempted(status, due_at if status == "pending" else None)
+
+
+def _deny(
+    connection: Connection, tenant_id: UUID, mail: Open, reason: str, now: datetime | None
+) -> Attempted:
+    store.hold_back(
+        connection,
+        tenant_id,
+        mail.id,
+        status="denied",
+        reason=reason,
+        decision={"at": mail.at.isoformat(), "verdict": "denied", "reason": reason},
+        now=now,
+    )
+    return Attempted("denied")
 
 
 def _overtake(tools: Tools, connection: Connection, tenant_id: UUID, mail: Open) -> Attempted:

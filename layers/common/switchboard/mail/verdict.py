@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
+from switchboard.kernel.db import Connection
+from switchboard.kernel.email_address import check_address
 from switchboard.kernel.phones import digits
 from switchboard.kernel.settings import Settings
 from switchboard.policy import Allowed, Deferred, Facts, Kind, Verdict, person_of
 from switchboard.policy.email import SUPPRESSED, Mailing, decide_email
 from switchboard.policy.verdict import category_of
+from switchboard.store import emails as store
 from switchboard.store.emails import Asked
 
 #: After which a mail whose tenant is stopped is looked at again.
 LOOK_AGAIN = timedelta(minutes=5)
+
+
+class NoAddress(Exception):
+    """The contact has no address that a mail can go to; `args` holds the reason."""
+
+
+def ask(
+    connection: Connection, tenant_id: UUID, contact_id: UUID, *, now: datetime | None
+) -> tuple[Asked, str] | None:
+    """Return what is known of a contact and the address that mails for it go to.
+
+    None where there is no such contact. Raises NoAddress.
+    """
+    known = store.ask(connection, tenant_id, contact_id, now=now)
+    if known is None:
+        return None
+    if known.email is None:
+        raise NoAddress("no_email_address")
+    try:
+        address = check_address(known.email)
+    except ValueError:
+        raise NoAddress("bad_email_address") from None
+    if address.lower() != known.email.lower():
+        # Its domain is written in another way: what is kept of the address counts.
+        known = store.ask(connection, tenant_id, contact_id, address=address, now=now)
+        assert known is not None
+    return known, address
 
 
 def judge(

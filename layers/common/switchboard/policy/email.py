@@ -53,7 +53,9 @@ def decide_email(facts: Facts, mailing: Mailing, kind: Kind) -> Verdict:
         Gate("sender", 10, _BOTH, partial(_sender, mailing)),
         Gate("address", 25, _BOTH, partial(_address, mailing)),
         Gate("email_consent", 33, _BOTH, partial(_consent, mailing)),
+        Gate("marketing_choice", 39, frozenset({Kind.MARKETING}), _marketing),
     ]
+    own = [gate for gate in own if kind in gate.kinds]
     shared = [gate for gate in GATES if kind in gate.kinds and gate.name in SHARED]
     return weigh(sorted([*own, *shared], key=lambda gate: gate.rank), facts, kind)
 
@@ -78,4 +80,11 @@ def _address(mailing: Mailing, _: Facts) -> Finding:
 def _consent(mailing: Mailing, _: Facts) -> Finding:
     if mailing.withdrawn:
         return Deny("email_opted_out", "the person called a mail spam; only they can agree again")
+    return None
+
+
+def _marketing(facts: Facts) -> Finding:
+    # Whatever else the mail is called: the button of a mail program ends mails like it (RFC 8058).
+    if facts.person is not None and facts.person.wants.get("marketing") is False:
+        return Deny("preference", "the person does not want marketing")
     return None

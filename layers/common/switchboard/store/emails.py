@@ -204,10 +204,11 @@ def begin(
     *,
     token: UUID,
     lease: timedelta,
+    address: str,
     decision: Mapping[str, Any],
     now: datetime | None,
 ) -> int:
-    """Mark a pending mail as intent under `token`, and return the attempt's number."""
+    """Mark a pending mail as intent under `token`, to `address`; return the attempt's number."""
     row = connection.execute(
         _SQL["begin"],
         {
@@ -215,6 +216,7 @@ def begin(
             "id": email_id,
             "token": token,
             "lease": lease,
+            "address": address,
             "decision": orjson.dumps(decision).decode(),
             "now": now,
         },

@@ -54,6 +54,7 @@ where tenant_id = %(tenant)s and id = %(id)s and status = 'pending'
 -- The intent: from here on nobody sends this mail again but who knows that it did not go out.
 update messaging.emails
 set status = 'sending', attempt = attempt + 1, lease_token = %(token)s,
+    address = %(address)s,
     lease_until = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s,
     decisions = decisions || %(decision)s::jsonb,
     updated_at = coalesce(%(now)s::timestamptz, clock_timestamp())
@@ -61,10 +62,14 @@ where tenant_id = %(tenant)s and id = %(id)s and status = 'pending'
 returning attempt
 
 -- name: hold_back
--- A denial, or a wait; only of what nobody has begun to send.
+-- A denial, or a wait; only of what nobody has begun to send. The same wait told again takes the place of
+-- the last one: a tenant that is stopped for days is asked about every few minutes.
 update messaging.emails
 set status = %(status)s, reason = left(%(reason)s, 500),
-    decisions = decisions || %(decision)s::jsonb, due_at = coalesce(%(due_at)s, due_at),
+    decisions = case when decisions -> -1 -> 'attempt' = %(decision)s::jsonb -> 'attempt'
+            and decisions -> -1 -> 'verdict' = %(decision)s::jsonb -> 'verdict'
+            and decisions -> -1 -> 'reason' = %(decision)s::jsonb -> 'reason'
+        then decisions - -1 else decisions end || %(decision)s::jsonb, due_at = coalesce(%(due_at)s, due_at),
     updated_at = coalesce(%(now)s::timestamptz, clock_timestamp())
 where tenant_id = %(tenant)s and id = %(id)s and status = 'pending'
 
