@@ -17,7 +17,7 @@ from switchboard.jobs._kind import Context, Effects, JobKind, NewJob, NoArgs
 from switchboard.kernel.clock import Clock
 from switchboard.kernel.errors import GiveUp, MetaAway, Snooze
 from switchboard.store import jobs as store
-from switchboard.worker import MARGIN_S, Summary
+from switchboard.worker import JOBS_S, MARGIN_S, Summary
 from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import START, opened
 from tests.db.jobs_worker import AnyArgs, Bench, Kinds, WorkerTools, note, work
@@ -255,11 +255,28 @@ class TestTime:
             return note(context)
 
         summary = bench.drain(work(run), seconds=50.0)
-        assert (summary.completed, summary.snoozed, summary.stopped) == (2, 3, "time")
+        assert (summary.completed, summary.stopped) == (2, "time")
         assert bench.tools.nudges == 1
         rows = [bench.jobs.row(job) for job in ids]
         assert [row["status"] for row in rows] == ["completed"] * 2 + ["pending"] * 3
         assert [row["attempts"] for row in rows] == [1, 1, 0, 0, 0]
+
+    def test_a_slow_job_holds_up_what_is_urgent_for_its_own_time_alone(self, bench: Bench) -> None:
+        slow = bench.jobs.put(bench.jobs.tenant(), count=3)
+        urgent: list[int] = []
+
+        def run(context: Context, _: AnyArgs) -> Effects:
+            if context.job_id == slow[0]:
+                urgent.extend(bench.jobs.put(bench.jobs.tenant(), priority=0))
+            if context.job_id in slow:
+                bench.tools.seconds += JOBS_S
+            return note(context)
+
+        assert bench.drain(work(run)).completed == 4
+        assert [job for job, _ in bench.notes()] == [slow[0], *urgent, *slow[1:]]
+        # What is sent has its turn after each of them, too.
+        assert len(bench.sends.deadlines) >= 3
+        assert [bench.jobs.row(job)["attempts"] for job in slow] == [1, 1, 1]
 
     def test_a_run_knows_how_long_it_may_take(self, bench: Bench) -> None:
         bench.jobs.put(bench.jobs.tenant())

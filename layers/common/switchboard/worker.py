@@ -50,6 +50,9 @@ MARK_EVERY_S = 0.5
 TICK_EVERY_S = 20.0
 #: Seconds for which effect-free jobs of a batch may wait to be recorded together.
 FLUSH_AFTER_S = 1.0
+#: Seconds after which no further job of a batch is begun: one that waits for somebody outside (an
+#: agent that thinks) delays neither sends nor what is more urgent for longer than its own time.
+JOBS_S = 5.0
 #: Seconds that due sends may take before jobs have their turn again.
 SENDS_S = 5.0
 #: Seconds that a worker waits for sends before it looks at jobs again: it is marked meanwhile, and
@@ -263,14 +266,14 @@ class _Worker:
         batch.jobs = jobs
         self._batch = batch
         for job in jobs:
-            now = self._monotonic()
-            flush = bool(batch.ended) and now - batch.first_ended >= FLUSH_AFTER_S
+            at = self._monotonic()
+            flush = bool(batch.ended) and at - batch.first_ended >= FLUSH_AFTER_S
             # What is marked and recorded before it takes its time, too.
             before = STATEMENT_S + (MARGIN_S if flush else 0.0)
             end = batch.end(self._deadline - before)
-            if end - now < self._kinds[job.job_type].needs_s:
-                # Given back, as if never claimed.
-                batch.add(Ended(job.tenant_id, job.id, "snoozed"), now)
+            late = at - now >= JOBS_S and job is not jobs[0]
+            if late or end - at < self._kinds[job.job_type].needs_s:
+                batch.add(_given_back(job), at)
                 continue
             if flush:
                 self._flush(batch)
@@ -292,7 +295,7 @@ class _Worker:
         if batch is None:
             return
         known = {job.id: job for job in batch.ended}
-        ended = [known.get(job.id) or Ended(job.tenant_id, job.id, "snoozed") for job in batch.jobs]
+        ended = [known.get(job.id) or _given_back(job) for job in batch.jobs]
         for _ in range(GIVE_BACK_TRIES):
             try:
                 # What was recorded before is not ours any more and stays as it is.
@@ -388,6 +391,11 @@ class _Worker:
                 self.summary.snoozed += 1
             else:
                 self.summary.failed += 1
+
+
+def _given_back(job: Claimed) -> Ended:
+    """Return the end of a job that was not begun: as if it had never been claimed."""
+    return Ended(job.tenant_id, job.id, "snoozed")
 
 
 def _ended_by(error: Exception, job: Claimed, kind: JobKind[Any]) -> Ended:
