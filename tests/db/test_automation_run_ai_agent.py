@@ -106,15 +106,35 @@ def test_an_address_inside_is_refused_when_it_is_made_and_when_it_is_asked(scene
     assert scene.agent.asked == []
 
 
-def test_a_rule_that_was_switched_off_meanwhile_says_nothing(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("automation_rules set is_active = false", "inactive"),
+        ("trips set start_date = '2032-01-01', end_date = '2032-01-02'", "not so any more"),
+        ("trips set destination = 'Oslo'", "conditions"),
+    ],
+)
+def test_what_is_otherwise_by_the_time_of_the_answer_is_not_said(
+    scene: Scene, change: str, reason: str
+) -> None:
     scene.agent.answers = [(200, {"text": "Hello"})]
 
-    def switch_off() -> None:
-        scene.place.everything.execute("update messaging.automation_rules set is_active = false")
+    def change_it() -> None:
+        scene.place.everything.execute(f"update messaging.{change}")
 
-    scene.agent.before = switch_off
-    scene.say()
-    assert scene.ended() == ("skipped", "inactive")
+    scene.agent.before = change_it
+    person = scene.at.person()
+    scene.at.rule(
+        "trip_start",
+        NOW,
+        action_type="run_ai_agent",
+        action_config={"agent": "concierge", "instruction": "Greet them."},
+        conditions={"field": "trip.destination", "op": "eq", "value": "Rome"},
+    )
+    scene.at.trip(person, "2031-03-03", destination="Rome")
+    scene.at.tick()
+    assert len(scene.agent.asked) == 1
+    assert scene.ended() == ("skipped", reason)
     assert scene.at.meta.bodies == []
 
 

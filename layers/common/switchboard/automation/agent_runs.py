@@ -11,11 +11,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 from switchboard.automation import engine
-from switchboard.automation.actions._kind import ACTIONS, AskAgent, Pass, Send
+from switchboard.automation.actions._kind import AskAgent, Pass, Send
 from switchboard.automation.agents import Agent, AgentFailed, AgentReply, AgentRequest
 from switchboard.automation.engine import Outcome
 from switchboard.automation.facts import Facts, document_of
-from switchboard.kernel.arguments import read
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import ConfigurationError, ProblemError
 from switchboard.outbox import Origin
@@ -93,7 +92,7 @@ def _question(
     tools: Tools, connection: Connection, tenant_id: UUID, run_id: UUID
 ) -> Question | None:
     run = store.open_run(connection, tenant_id, run_id, now=tools.clock.now)
-    if run is None or not run.is_active:
+    if run is None:
         return None
     facts = engine.facts_of(run)
     try:
@@ -119,8 +118,7 @@ def _outcome(
     run: OpenRun,
     answer: AgentReply | Failure | Literal["ended"],
 ) -> Outcome:
-    if not run.is_active:
-        raise Pass("inactive")
+    # Hours may have gone by: a trip that was called off meanwhile gets no word of an agent's.
     facts = engine.facts_of(run)
     wanted = _wanted(run, facts)
     if answer == "ended":
@@ -153,8 +151,7 @@ def _outcome(
 
 
 def _wanted(run: OpenRun, facts: Facts) -> AskAgent:
-    action = ACTIONS[run.action_type]
-    wanted = action.act(read(action.config, run.action_config), facts)
+    wanted = engine.consider(run, facts)
     if not isinstance(wanted, AskAgent):
         raise Pass("not so any more")
     return wanted
