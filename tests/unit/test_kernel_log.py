@@ -65,9 +65,12 @@ def test_binding_replaces_what_the_last_invocation_bound(log: Log, capfdbinary: 
         ("error 131047", "error 131047"),
         ("2026-11-20 14:33:14", "2026-11-20 14:33:14"),
         ("code 100, 5 of 10 tries", "code 100, 5 of 10 tries"),
+        ("is not verified: ana.ruiz+x@acme.example (EU)", "is not verified: …@… (EU)"),
+        ("Acme <ana@acme.example>, bo@\u00fcro.example", "Acme <…@…>, …@…"),
+        ("5 @ 3", "5 @ 3"),
     ],
 )
-def test_numbers_of_people_keep_their_last_two_digits(text: str, masked: str) -> None:
+def test_numbers_keep_their_last_two_digits_and_addresses_nothing(text: str, masked: str) -> None:
     assert mask(text) == masked
 
 

@@ -21,6 +21,8 @@ import orjson
 
 #: Seven or more digits in a row are treated as a phone number; after a `+` they may stand apart.
 _PHONE = re.compile(r"\+\d(?:[ ().-]{0,2}\d){6,}|\d{7,}")
+#: Somebody's address, or what looks like one: a local part has 64 characters at most.
+_ADDRESS = re.compile(r"[^\s@<>()\[\]\"',;:=/]{1,64}@[^\s@<>()\[\]\"',;:=/]+")
 #: A UUID holds runs of digits and names no person.
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 #: Keys whose values never leave the process.
@@ -36,8 +38,8 @@ _ID_KEYS = frozenset(("phone_number_id", "waba_id", "app_id", "entry_time", "cod
 
 
 def mask(text: str) -> str:
-    """Return `text` with every phone-like run of digits reduced to its last two digits."""
-    return _PHONE.sub(lambda found: "…" + found.group()[-2:], text)
+    """Return `text` without addresses of e-mail, and of phone-like runs of digits the last two."""
+    return _PHONE.sub(lambda found: "…" + found.group()[-2:], _ADDRESS.sub("…@…", text))
 
 
 def _clean(key: str, value: Any) -> Any:
