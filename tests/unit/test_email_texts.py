@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from email.header import decode_header, make_header
 
 import pytest
 from hypothesis import given
@@ -123,6 +125,13 @@ def test_a_sender_s_name_is_quoted_and_a_link_is_a_header() -> None:
     assert "ConfigurationSetName" not in made
     assert set(made["Content"]["Simple"]["Body"]) == {"Text"}
     check(made)
+    # However long it is, each of its words is one that mail programs take (RFC 2047).
+    name = "\u65c5\u884c\u4f1a\u793e" * 25
+    sender = request_of(replace(LETTER, sender_name=name), None)["FromEmailAddress"]
+    *words, address = sender.split(" ")
+    assert max(map(len, words)) <= 75
+    assert str(make_header(decode_header(" ".join(words)))) == name
+    assert address == "<trips@acme.example>"
 
 
 @pytest.mark.parametrize(

@@ -108,9 +108,6 @@ def request_of(letter: Letter, configuration_set: str | None) -> dict[str, Any]:
 
     SES assembles the message of them (content type Simple), so that no text of ours is a header.
     """
-    # A message's header has its own quoting; only who sends needs it.
-    from email.utils import formataddr
-
     body: dict[str, Any] = {"Text": _content(letter.text)}
     if letter.html is not None:
         body["Html"] = _content(letter.html)
@@ -121,7 +118,7 @@ def request_of(letter: Letter, configuration_set: str | None) -> dict[str, Any]:
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         simple["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
     request: dict[str, Any] = {
-        "FromEmailAddress": formataddr((letter.sender_name or "", letter.sender)),
+        "FromEmailAddress": _sender(letter),
         "Destination": {"ToAddresses": [letter.to]},
         "Content": {"Simple": simple},
         "EmailTags": [{"Name": name, "Value": value} for name, value in letter.tags.items()],
@@ -131,6 +128,18 @@ def request_of(letter: Letter, configuration_set: str | None) -> dict[str, Any]:
     if configuration_set is not None:
         request["ConfigurationSetName"] = configuration_set
     return request
+
+
+def _sender(letter: Letter) -> str:
+    # A message's header has its own quoting; only who sends needs it.
+    from email.header import Header
+    from email.utils import formataddr
+
+    name = letter.sender_name or ""
+    if name.isascii():
+        return formataddr((name, letter.sender))
+    # In words of 75 characters at most (RFC 2047, 2).
+    return f"{Header(name, 'utf-8').encode(linesep='', maxlinelen=75)} <{letter.sender}>"
 
 
 class SesClient:
