@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from switchboard.kernel.outside import Outside
+from switchboard.store import email_templates as store
 from switchboard.store.email_templates import EmailTemplate
 from tests.databases import ClonedDatabase
 from tests.managing import Desk, column, desk_of
@@ -58,6 +59,22 @@ def test_a_template_is_made_changed_and_forgotten(desk: Desk) -> None:
     assert (changed["html_body"], changed["subject"]) == (None, "Soon")
     assert desk.ok(f"DELETE {TEMPLATE}", made["id"])["subject"] == "Soon"
     assert desk.call(f"GET {TEMPLATE}", made["id"])[0] == 404
+
+
+def test_two_changes_of_a_template_at_once_are_both_made(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, made = desk.call(f"POST {TEMPLATES}", body=NEW)
+    update = store.update
+
+    def overtaken(*given: Any, **texts: Any) -> None:
+        desk.world.everything.execute("update messaging.email_templates set text_body = 'Hi'")
+        update(*given, **texts)
+
+    monkeypatch.setattr(store, "update", overtaken)
+    changed = desk.ok(f"PATCH {TEMPLATE}", made["id"], body={"subject": "Soon"})
+    assert (changed["subject"], changed["text_body"]) == ("Soon", "Hi")
+    assert changed["html_body"] == NEW["html_body"]
 
 
 def test_a_name_stands_once_in_a_language(desk: Desk) -> None:

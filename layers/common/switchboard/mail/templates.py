@@ -127,15 +127,14 @@ def change_template(
     """Change a template's texts; raises NotFound."""
 
     def write(connection: Connection) -> EmailTemplate:
-        before = _show(connection, tenant_id, template_id)
-        given = change.model_dump(exclude_unset=True)
         store.update(
             connection,
             tenant_id,
             template_id,
-            subject=given.get("subject") or before.subject,
-            text_body=given.get("text_body") or before.text_body,
-            html_body=given.get("html_body", before.html_body),
+            subject=change.subject,
+            text_body=change.text_body,
+            html_body=change.html_body,
+            has_html="html_body" in change.model_fields_set,
         )
         return _show(connection, tenant_id, template_id)
 

@@ -96,11 +96,12 @@ def update(
     tenant_id: UUID,
     template_id: UUID,
     *,
-    subject: str,
-    text_body: str,
+    subject: str | None,
+    text_body: str | None,
     html_body: str | None,
+    has_html: bool,
 ) -> None:
-    """Change a template's texts."""
+    """Change a template's texts; None stays, and `html_body` does without `has_html`."""
     connection.execute(
         _SQL["update"],
         {
@@ -109,6 +110,7 @@ def update(
             "subject": subject,
             "text_body": text_body,
             "html_body": html_body,
+            "has_html": has_html,
         },
     )
 

@@ -23,8 +23,10 @@ values (%(tenant)s, %(id)s, %(name)s, %(language)s, %(subject)s, %(text_body)s, 
 on conflict (tenant_id, id) do nothing
 
 -- name: update
+-- What is not named stays as it is now: two changes at once are both made.
 update messaging.email_templates
-set subject = %(subject)s, text_body = %(text_body)s, html_body = %(html_body)s
+set subject = coalesce(%(subject)s, subject), text_body = coalesce(%(text_body)s, text_body),
+    html_body = case when %(has_html)s then %(html_body)s else html_body end
 where tenant_id = %(tenant)s and id = %(id)s
 
 -- name: delete
