@@ -77,7 +77,7 @@ def test_a_template_with_parameters_goes_out(scene: Scene) -> None:
     }
 
 
-@pytest.mark.parametrize("nothing", [{}, b"", {"text": None}])
+@pytest.mark.parametrize("nothing", [{}, b"", {"text": None}, {"text": " \n"}])
 def test_an_agent_may_have_nothing_to_say(scene: Scene, nothing: Any) -> None:
     scene.agent.answers = [(200, nothing)]
     scene.say()

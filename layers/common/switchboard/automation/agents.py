@@ -51,14 +51,14 @@ class AgentTemplate(BaseModel):
 
 
 class AgentReply(BaseModel):
-    """What is to be said: a text, a template, or (neither) nothing.
+    """What is to be said: a text, a template, or nothing: neither, or a text of blanks.
 
     Members that are not known here are ignored: an agent may tell more than we ask for.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    text: Annotated[str, StringConstraints(max_length=4096)] | None = None
     template: AgentTemplate | None = None
 
     @model_validator(mode="after")
@@ -70,7 +70,7 @@ class AgentReply(BaseModel):
     @property
     def message(self) -> dict[str, Any] | None:
         """Meta's message object; None: nothing is said."""
-        if self.text is not None:
+        if self.text and not self.text.isspace():
             return {"type": "text", "text": {"body": self.text}}
         if self.template is None:
             return None
