@@ -470,9 +470,14 @@ def test_what_ses_tells_of_our_mails_waits_in_a_queue_until_it_is_taken(stack: R
     (source,) = of_type(stack, "AWS::Lambda::EventSourceMapping").values()
     assert source["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert "ProcessJobsFunctionAliaslive" in set(references(source))
-    (allowed,) = stack["MailEventsPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
-    assert "MailEventRule" in set(references(allowed["Condition"]))
+    # What EventBridge cannot hand over is not lost without a trace either.
+    (target,) = rule["Targets"]
+    assert "LostMailEvents" in set(references(target["DeadLetterConfig"]))
+    for name in ("MailEvents", "LostMailEvents"):
+        (allowed,) = stack[f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+        assert allowed["Principal"] == {"Service": "events.amazonaws.com"}
+        assert allowed["Resource"] == {"Fn::GetAtt": [name, "Arn"]}
+        assert "MailEventRule" in set(references(allowed["Condition"]))
 
 
 def test_every_log_is_kept_for_a_named_time_and_encrypted(stack: Resources) -> None:
