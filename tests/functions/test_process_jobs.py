@@ -206,7 +206,7 @@ def test_no_run_outlives_its_invocation_and_what_is_left_is_the_next_ones(
         left -= answer["completed"]
         assert invocation.now <= invocation.end, (runs, answer)
         assert answer["stopped"] == ("time" if left else answer["stopped"])
-        assert runs < 100, "it comes to no end"
+        assert runs < 300, "it comes to no end"
     assert runs > 1
     assert nudges
     with psycopg.connect(database.superuser_url) as everything:
