@@ -147,6 +147,12 @@ class TestWhat:
             tried(at, "event", {"event": "moved"})
         assert refused.value.field == "trigger_type"
 
+    def test_the_second_of_two_equal_hours_brings_back_nothing(self, at: Automations) -> None:
+        config = {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+        stretch = {"from": "2030-10-27T01:10:00Z", "until": "2030-10-28T12:00:00Z"}
+        found = tried(at, "schedule", config, **stretch)
+        assert [one.occurrence for one in found.data] == ["2030-10-28T01:30:00Z"]
+
     @pytest.mark.parametrize(
         ("since", "until", "field"),
         [

@@ -55,6 +55,8 @@ class TestInstants:
     def test_a_doubled_hour_counts_once(self) -> None:
         config = {"cron": "30 2 * * *", **BERLIN}
         assert instants(config, "2031-10-25T12:00", 2) == ["10-26T00:30", "10-27T01:30"]
+        # Also of a rule that is made, and tried, in the second of the two hours.
+        assert instants(config, "2031-10-26T01:10", 1) == ["10-27T01:30"]
 
     def test_every_half_hour_goes_by_elapsed_time(self) -> None:
         config = {"cron": "*/30 * * * *", **BERLIN}
@@ -154,6 +156,11 @@ class TestRuns:
         ({"cron": "0 * * * *", "timezone": "../etc"}, "trigger_config.timezone"),
         ({"every_minutes": 0}, "trigger_config.every_minutes"),
         ({"at": "2031-03-03T12:30:00"}, "trigger_config.at"),
+        ({"at": "9999-12-31T23:00:00-02:00"}, "trigger_config.at"),
+        (
+            {"every_minutes": 5, "starting_at": "0001-01-01T00:00:00+02:00"},
+            "trigger_config.starting_at",
+        ),
         ({"at": "2031-03-03T11:30:00Z"}, "trigger_config"),  # over
     ],
 )

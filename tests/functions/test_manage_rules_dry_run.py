@@ -64,6 +64,8 @@ def test_a_rule_that_is_made_is_tried_over_the_stretch_that_is_named(desk: Desk)
     assert (told["occurrences"], len(told["data"])) == (2, 1)
     status, problem = desk.call(road, made["id"], body={"from": "2020-01-01T00:00:00Z"})
     assert (status, problem["field"]) == (422, "from")
+    status, problem = desk.call(road, made["id"], body={"until": "0001-01-02T00:00:00Z"})
+    assert (status, problem["field"]) == (422, "until")
     assert desk.place.rows("automation_runs") == []
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -45,7 +45,9 @@ class Stretch(Arguments):
         None, alias="from", description="what came due after it; left out: 7 days before until"
     )
     until: AwareDatetime | None = Field(
-        None, description="and no later than that; left out: now. At most 31 days after from"
+        None,
+        ge=datetime(1970, 1, 1, tzinfo=UTC),
+        description="and no later than that; left out: now. At most 31 days after from",
     )
     limit: int = Field(50, ge=1, le=200, description="occurrences that are shown, at most 200")
 

@@ -18,6 +18,11 @@ from switchboard.kernel.arguments import Arguments
 from switchboard.kernel.zones import known_zone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A moment that every zone has a time for.
+_Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(2, 1, 1, tzinfo=UTC), le=datetime(9998, 12, 31, tzinfo=UTC)),
+]
 
 
 def _cron(text: str) -> str:
@@ -38,8 +43,8 @@ class Schedule(Arguments):
     cron: Annotated[str, StringConstraints(max_length=200), AfterValidator(_cron)] | None = None
     timezone: Annotated[str, StringConstraints(max_length=64), AfterValidator(known_zone)] = "UTC"
     every_minutes: int | None = Field(None, ge=1, le=527_040, strict=True)
-    starting_at: AwareDatetime = _EPOCH
-    at: AwareDatetime | None = None
+    starting_at: _Moment = _EPOCH
+    at: _Moment | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Schedule:
@@ -58,11 +63,9 @@ def following(config: Schedule, after: datetime) -> datetime | None:
         return start if after < start else start + ((after - start) // step + 1) * step
     from cronsim import CronSim
 
-    try:
-        found = next(CronSim(config.cron, after.astimezone(ZoneInfo(config.timezone))))
-    except StopIteration:
-        return None
-    return found.astimezone(UTC)
+    # Asked in the second of two equal hours cronsim answers with the first.
+    found = CronSim(config.cron, after.astimezone(ZoneInfo(config.timezone)))
+    return next((one for local in found if (one := local.astimezone(UTC)) > after), None)
 
 
 KIND = TriggerKind(
