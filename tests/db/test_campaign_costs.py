@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from switchboard.campaigns import costs
+from switchboard.campaigns import control, costs
 from switchboard.kernel.errors import Unprocessable
 from tests.campaigning import Campaigns, campaigns
 from tests.databases import ClonedDatabase
@@ -80,6 +80,34 @@ def test_the_cap_is_never_passed_and_can_be_raised(at: Campaigns) -> None:
     at.work()
     assert at.meta.phones == dict.fromkeys(phones, 1)
     at.check(campaign)
+
+
+def test_what_failed_and_is_sent_again_counts_once_for_the_cap(at: Campaigns) -> None:
+    phones = at.people(4)
+    rate(at, "DE", "0.0625")
+    campaign = at.start(at.create(currency="EUR", spending_cap="0.2"))
+    at.meta.answer = lambda phone: 131026 if phone in phones[:2] else None
+    at.work()
+    shown = at.show(campaign).campaign
+    assert (shown.spent, shown.pause_detail) == (Decimal("0.1875"), "0.1875 of 0.20 EUR")
+    at.meta.answer = lambda _: None
+    assert control.retry_failed(at.tools, at.tenant, campaign).retried == 2
+    at.resume(campaign)
+    at.work()
+    shown = at.show(campaign).campaign
+    assert (shown.spent, shown.pause_detail) == (Decimal("0.1875"), "0.1875 of 0.20 EUR")
+    assert at.meta.phones == dict.fromkeys(phones[:3], 1)
+    # Who gets none after all has cost nothing either.
+    at.statuses(campaign, "failed", phones={phones[0]})
+    assert control.retry_failed(at.tools, at.tenant, campaign).retried == 1
+    at.place.everything.execute(
+        "update messaging.contacts set deleted_at = now() where id = %s", (at.contact(phones[0]),)
+    )
+    at.resume(campaign)
+    at.work()
+    assert at.show(campaign).campaign.spent == Decimal("0.1875")
+    assert at.meta.phones == dict.fromkeys(phones, 1)
+    assert at.show(campaign).campaign.status == "completed"
 
 
 def test_a_cap_that_could_stop_nothing_lets_nothing_begin(at: Campaigns) -> None:

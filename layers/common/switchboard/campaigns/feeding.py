@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import psycopg
@@ -178,12 +179,18 @@ def _slice(
         # What is within the cap goes out first.
         if recipients.is_open(connection, tenant_id, campaign_id, ("queued",)):
             return Step(again_at=_later(campaign))
-        spent = campaign.spent
-        detail = f"{spent:.2f} of {campaign.spending_cap:.2f} {campaign.currency}"
+        spent, cap = _written(campaign.spent), _written(campaign.spending_cap or Decimal(0))
+        detail = f"{spent} of {cap} {campaign.currency}"
         return _pause(tools, connection, tenant_id, campaign_id, (SPENDING_CAP, detail))
     if not done.taken:
         return _rest(tools, connection, tenant_id, campaign, Step(again_at=_later(campaign)))
     return Step()
+
+
+def _written(amount: Decimal) -> str:
+    """Return an amount exactly, in two decimals where that is exact."""
+    whole, _, decimals = f"{amount.normalize():f}".partition(".")
+    return f"{whole}.{decimals:0<2}"
 
 
 def _pause(

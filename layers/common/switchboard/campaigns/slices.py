@@ -21,8 +21,8 @@ from switchboard.tools import Tools
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """How many recipients had their turn, what their messages are estimated at, in the campaign's
-    currency, and whether the next one's would be beyond its cap."""
+    """How many recipients had their turn, what that adds to the campaign's estimate, in its
+    currency, and whether the next one's message would be beyond its cap."""
 
     taken: int
     cost: Decimal
@@ -53,6 +53,12 @@ def store_slice(
     unit = unit_prices(
         connection, tenant_id, campaign, {one.contact.get("phone_number") for one in people}
     )
+    # What failed before has cost nothing: its price was counted, and goes.
+    before = {
+        one.contact_id: one.estimated_price or Decimal(0)
+        for one in people
+        if one.previous_message_id is not None
+    }
     left = None if campaign.spending_cap is None else campaign.spending_cap - campaign.spent
     marked: list[Marked] = []
     waiting: list[tuple[UUID, Decimal | None]] = []
@@ -65,7 +71,7 @@ def store_slice(
         elif made is not None:
             price = unit.get(one.contact.get("phone_number"))
             if left is not None:
-                left -= price or 0
+                left -= (price or Decimal(0)) - before.get(one.contact_id, Decimal(0))
                 if left < 0:
                     is_spent = True
                     break
@@ -80,7 +86,10 @@ def store_slice(
         ]
     if marked:
         recipients.mark(connection, tenant_id, campaign.id, marked, now=campaign.now)
-    return Slice(taken, sum((one.price or Decimal(0) for one in marked), Decimal(0)), is_spent)
+    cost = Decimal(0)
+    for done in marked:
+        cost += (done.price or Decimal(0)) - before.get(done.contact_id, Decimal(0))
+    return Slice(taken, cost, is_spent)
 
 
 def _outgoing(campaign: Running, parameters: Parameters, one: Next) -> Outgoing | Marked:
