@@ -87,9 +87,7 @@ def test_a_campaign_is_seen_going_on(api: Api, opened: Callable[..., Page]) -> N
     done = progress({"sent": 6, "queued": 4, "pending": 90}, rate_per_minute=120.0, seconds_left=47)
     api.show(spring, done)
     known = {"EUR": Spent(money("0.2"), 4)}
-    cost = CampaignCost(
-        Cost(94, unknown=94).shown(), Cost(6, 1, 0, 1, known).shown(), complete=True
-    )
+    cost = CampaignCost(Cost(94, unknown=94).shown(), Cost(6, 1, 0, 1, known).shown(), True, None)
     api.others[f"campaigns/{spring.id}/cost"] = asdict(cost)
     page = opened()
     own = card(page, "Spring")

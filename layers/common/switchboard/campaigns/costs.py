@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
 from switchboard import prices
 from switchboard.campaigns.audience.kinds import Audience, select_people
+from switchboard.campaigns.counting import AT_ONCE, count_now, last_count
 from switchboard.kernel.arguments import Arguments, read
 from switchboard.kernel.db import Connection
 from switchboard.kernel.errors import NotFound, Unprocessable
@@ -24,8 +25,8 @@ from switchboard.store.audiences import People
 from switchboard.tools import Tools
 from switchboard.transact import transact
 
-#: Messages whose cost one transaction looks up; milliseconds of a statement, seconds of a request.
-_SLICE, _STATEMENT_MS, _REQUEST_S = 5_000, 15_000, 20.0
+#: Milliseconds of a statement.
+_STATEMENT_MS = 15_000
 
 
 class StoredAudience(Arguments):
@@ -40,12 +41,15 @@ class CampaignCost:
 
     `expected`: of those who are still to be written to; before the start of everybody in the
     audience now, whatever they have agreed to. `actual`: of messages that went out, by what Meta
-    said of them. `complete`: the time was enough for all of them.
+    said of them. A campaign of more than 20,000 recipients is counted by a job: `counted_at` says
+    since when what was told may be missing, None for one that is counted as it is asked.
+    `complete`: all of them are counted; until the first count has ended it is what it has so far.
     """
 
     expected: CostShown
     actual: CostShown
     complete: bool
+    counted_at: datetime | None
 
 
 def audience_of(campaign: store.Campaign) -> Audience:
@@ -128,12 +132,12 @@ def show_cost(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> CampaignCost:
     Raises NotFound, Unavailable where the audience takes too long to read.
     """
 
-    def ahead(connection: Connection) -> Cost:
+    def ahead(connection: Connection) -> tuple[store.Campaign, Cost]:
         campaign = store.find(connection, tenant_id, campaign_id)
         if campaign is None:
             raise NotFound("this campaign is not known")
         if campaign.status in {"completed", "cancelled"}:
-            return Cost()
+            return campaign, Cost()
         parts = store.find_parts(
             connection,
             tenant_id,
@@ -147,20 +151,18 @@ def show_cost(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> CampaignCost:
             else select_people(audience_of(campaign))
         )
         category = None if parts is None else parts.category
-        return expected(tools, connection, tenant_id, category, people)
+        return campaign, expected(tools, connection, tenant_id, category, people)
 
-    cost = transact(tools, tenant_id, ahead, statement_timeout_ms=_STATEMENT_MS)
-    until = tools.clock.monotonic() + _REQUEST_S
-    actual, after = Cost(), UUID(int=0)
-    while tools.clock.monotonic() < until:
+    campaign, cost = transact(tools, tenant_id, ahead, statement_timeout_ms=_STATEMENT_MS)
+    total, counted_at = campaign.total_recipients, None
+    if total <= AT_ONCE:
+        counted, complete = count_now(tools, tenant_id, campaign_id, total), True
+    else:
+        counted, counted_at = last_count(tools, tenant_id, campaign_id)
+        complete = counted_at is not None
 
-        def some(connection: Connection, after: UUID = after) -> tuple[Cost, list[UUID]]:
-            ids = recipients.messages(connection, tenant_id, campaign_id, after=after, limit=_SLICE)
-            return (prices.actual(connection, tenant_id, ids) if ids else Cost()), ids
+    def price(connection: Connection) -> Cost:
+        return prices.priced(connection, tenant_id, counted)
 
-        part, ids = transact(tools, tenant_id, some, statement_timeout_ms=_STATEMENT_MS)
-        actual += part
-        if len(ids) < _SLICE:
-            return CampaignCost(cost.shown(), actual.shown(), complete=True)
-        after = ids[-1]
-    return CampaignCost(cost.shown(), actual.shown(), complete=False)
+    actual = transact(tools, tenant_id, price, statement_timeout_ms=_STATEMENT_MS)
+    return CampaignCost(cost.shown(), actual.shown(), complete, counted_at)

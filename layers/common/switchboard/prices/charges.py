@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from switchboard.kernel.db import Connection
@@ -25,39 +26,107 @@ _BY_CONVERSATION = "CBP"
 _BEGINNING = 8
 
 
-@dataclass(frozen=True, slots=True)
-class _Charge:
-    """A message that Meta charges for."""
+class Charge(NamedTuple):
+    """What Meta charges for, as far as a rate asks: all of these cost the same, but for tiers."""
 
     category: str
     day: date
-    message_id: UUID
-    to: str | None
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Messages by what Meta takes for them, before any rate is asked.
+
+    `known` are those that no rate is asked for; `charges` says how many there are of each sort,
+    `first` the first message of each category and month. Two of them add up by `+`.
+    """
+
+    known: Cost = field(default_factory=Cost)
+    charges: Mapping[Charge, int] = field(default_factory=dict)
+    first: Mapping[tuple[str, date], UUID] = field(default_factory=dict)
+
+    def __add__(self, other: Counted) -> Counted:
+        first = {**self.first}
+        for month, message_id in other.first.items():
+            first[month] = min(message_id, first.get(month, message_id))
+        charges = Counter(self.charges) + Counter(other.charges)
+        return Counted(self.known + other.known, charges, first)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it is kept."""
+        known = self.known
+        return {
+            "known": [known.messages, known.free, known.undelivered, known.unknown],
+            "charges": [
+                [charge.category, charge.day.isoformat(), charge.country, messages]
+                for charge, messages in sorted(self.charges.items())
+            ],
+            "first": [
+                [category, month.isoformat(), str(message_id)]
+                for (category, month), message_id in sorted(self.first.items())
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Counted:
+        """Return what `as_json` has made."""
+        return cls(
+            Cost(*kept["known"]),
+            {
+                Charge(category, date.fromisoformat(day), country): messages
+                for category, day, country, messages in kept["charges"]
+            },
+            {
+                (category, date.fromisoformat(month)): UUID(message_id)
+                for category, month, message_id in kept["first"]
+            },
+        )
 
 
 def actual(connection: Connection, tenant_id: UUID, message_ids: Collection[UUID]) -> Cost:
-    """Return what these messages of ours cost.
+    """Return what these messages of ours cost: `priced` of `count`."""
+    return priced(connection, tenant_id, count(connection, tenant_id, message_ids))
+
+
+def count(connection: Connection, tenant_id: UUID, message_ids: Collection[UUID]) -> Counted:
+    """Return what Meta takes for these messages of ours.
 
     Meta charges for what has arrived; what has not is `undelivered`. `free` is what Meta says that
-    it takes nothing for, `unknown` what it has named no price of (yet) and what has no rate of that
-    day (UTC). A message that is no longer stored is unknown. Each person of a group is a message.
-    Set-based, 5,000 messages a statement; where rates have tiers the month's volume is counted as
-    `estimate` does it, up to the first of these messages.
+    it takes nothing for, `unknown` what it has named no price of (yet). A message that is no longer
+    stored is unknown. Each person of a group is a message. Set-based, 5,000 messages a statement.
     """
-    cost, charges = Cost(), list[_Charge]()
+    known, charges, first = Cost(), Counter[Charge](), dict[tuple[str, date], UUID]()
+    countries: dict[tuple[str, int] | None, str] = {}
     rest = iter(sorted(set(message_ids)))
     while part := list(islice(rest, SLICE)):
         sent = store.find_sent(connection, tenant_id, part)
         lost = len(part) - len(sent)
-        cost += Cost(messages=lost, unknown=lost)
+        counts = Counter(unknown=lost)
         told = _told(connection, tenant_id, sent)
         for message in sent:
-            cost += _sorted_out(message, told.get(_key(message), ()), charges)
-    return cost + _priced(connection, tenant_id, charges)
+            for word, one in _sorted_out(message, told.get(_key(message), ())):
+                if one is None:
+                    counts[word] += 1
+                    continue
+                category = category_of(one.category or "")
+                charges[Charge(category, one.day, _country(countries, message))] += 1
+                first.setdefault((category, one.day.replace(day=1)), message.id)  # by their ids
+        known += Cost(counts.total(), counts["free"], counts["undelivered"], counts["unknown"])
+    return Counted(known, charges, first)
 
 
 def _key(message: Sent) -> tuple[UUID, str | None]:
     return message.account_id, message.wa_message_id
+
+
+def _country(countries: dict[tuple[str, int] | None, str], message: Sent) -> str:
+    """Return a message's country, which is looked up once for numbers that begin alike."""
+    to = message.to
+    group = None if to is None else (to[:_BEGINNING], len(to))
+    if group not in countries:
+        countries[group] = next(iter(by_country([(to, 1)])), NOWHERE)
+    return countries[group]
 
 
 def _told(
@@ -75,21 +144,20 @@ def _told(
     return found
 
 
-def _sorted_out(message: Sent, told: Sequence[Told], charges: list[_Charge]) -> Cost:
-    """Return what a message costs where no rate is asked; the rest goes to `charges`."""
+def _sorted_out(message: Sent, told: Sequence[Told]) -> Iterator[tuple[str, Told | None]]:
+    """Yield what each message is, by a member of `Cost`; charged ones with what Meta said."""
     if not message.arrived:
-        return Cost(messages=1, undelivered=1)
-    cost = Cost() if told else Cost(messages=1, unknown=1)
+        yield "undelivered", None
+        return
+    if not told:
+        yield "unknown", None
     for one in told:
         if _is_free(one):
-            cost += Cost(messages=1, free=1)
+            yield "free", None
         elif _is_charged(one):
-            charges.append(
-                _Charge(category_of(one.category or ""), one.day, message.id, message.to)
-            )
+            yield "charged", one
         else:
-            cost += Cost(messages=1, unknown=1)
-    return cost
+            yield "unknown", None
 
 
 def _is_free(one: Told) -> bool:
@@ -107,42 +175,35 @@ def _is_charged(one: Told) -> bool:
     )
 
 
-def _priced(connection: Connection, tenant_id: UUID, charges: Sequence[_Charge]) -> Cost:
-    cost = Cost()
+def priced(connection: Connection, tenant_id: UUID, counted: Counted) -> Cost:
+    """Return what counted messages cost, by the rates of their days (UTC).
+
+    `unknown` are also those without a rate. Where rates have tiers the month's volume is counted as
+    `estimate` does it, up to the first of these messages.
+    """
+    cost, charges = counted.known, counted.charges
     if not charges:
         return cost
     categories = sorted({one.category for one in charges})
     until = max(one.day for one in charges)
     rates = Rates(store.find_rates(connection, tenant_id, categories, until=until))
-    months: defaultdict[tuple[str, date], list[_Charge]] = defaultdict(list)
-    for one in charges:
+    months: defaultdict[tuple[str, date], list[Charge]] = defaultdict(list)
+    for one in sorted(charges):
         months[one.category, one.day.replace(day=1)].append(one)
     for (category, month), of_month in sorted(months.items()):
-        counts = _by_day(of_month)
         # Volume begins anew with each month.
         meters = Meters(rates)
-        if any(rates.has_tiers(category, [country], day) for day, country in counts):
+        if any(rates.has_tiers(category, [one.country], one.day) for one in of_month):
             before = store.count_volumes(
                 connection,
                 tenant_id,
                 category,
                 since=datetime(month.year, month.month, 1, tzinfo=UTC),
-                before=min(one.message_id for one in of_month),
+                before=counted.first[category, month],
             )
-            meters.start(category, by_country(before), min(day for day, _ in counts))
-        for (day, country), messages in sorted(counts.items()):
-            spent, unknown = meters.price(category, country, messages, day)
+            meters.start(category, by_country(before), of_month[0].day)
+        for one in of_month:
+            messages = charges[one]
+            spent, unknown = meters.price(category, one.country, messages, one.day)
             cost += Cost(messages=messages, unknown=unknown, by_currency=spent)
     return cost
-
-
-def _by_day(charges: Iterable[_Charge]) -> Counter[tuple[date, str]]:
-    """Count by day and country; the country is looked up once for numbers that begin alike."""
-    countries: dict[tuple[str, int] | None, str] = {}
-    counts: Counter[tuple[date, str]] = Counter()
-    for one in charges:
-        group = None if one.to is None else (one.to[:_BEGINNING], len(one.to))
-        if group not in countries:
-            countries[group] = next(iter(by_country([(one.to, 1)])), NOWHERE)
-        counts[one.day, countries[group]] += 1
-    return counts

@@ -238,12 +238,18 @@ def pending(campaign_id: UUID) -> People:
 
 
 def messages(
-    connection: Connection, tenant_id: UUID, campaign_id: UUID, *, after: UUID, limit: int
+    connection: Connection, tenant_id: UUID, campaign_id: UUID, *, after: int, until: int
 ) -> list[UUID]:
-    """Return messages that were sent for a campaign, or wait to be, after that id."""
+    """Return messages that were sent, or wait to be, for those after a place and up to another."""
     rows = connection.execute(
         _SQL["messages"],
-        {"tenant_id": tenant_id, "campaign_id": campaign_id, "after": after, "limit": limit},
+        {
+            "tenant_id": tenant_id,
+            "campaign_id": campaign_id,
+            "statuses": list(STATUSES),
+            "after": after,
+            "until": until,
+        },
     )
     return [row[0] for row in rows]
 

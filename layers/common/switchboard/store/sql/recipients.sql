@@ -145,13 +145,23 @@ select r.contact_id, r.variables as given from messaging.campaign_recipients as 
 where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid and r.status = 'pending'
 
 -- name: messages
--- All that were stored for it, those that failed first among them, in the order of their ids.
-select m.id from (
-    select r.message_id as id from messaging.campaign_recipients as r
-    where r.tenant_id = %(tenant_id)s and r.campaign_id = %(campaign_id)s::uuid
-        and r.message_id is not null and r.status not in ('denied', 'cancelled', 'expired')
-) as m
-where m.id > %(after)s::uuid order by m.id limit %(limit)s
+-- All that went out for the recipients of these places, or wait to: a place stays whatever becomes of the
+-- message, so that each is met once. Of those who were written to once more the first one too, where it has
+-- arrived after all.
+select x.id from unnest(%(statuses)s::text[]) as s(status)
+cross join lateral (
+    select q.message_id, q.previous_message_id from messaging.campaign_recipients as q
+    where q.tenant_id = %(tenant_id)s and q.campaign_id = %(campaign_id)s::uuid
+        and q.status = s.status and q.position > %(after)s and q.position <= %(until)s
+) as r
+cross join lateral (
+    select r.message_id as id
+    where r.message_id is not null and s.status not in ('denied', 'cancelled', 'expired')
+    union all
+    select m.id from messaging.whatsapp_messages as m
+    where m.tenant_id = %(tenant_id)s and m.id = r.previous_message_id
+        and m.status in ('delivered', 'read', 'played')
+) as x
 
 -- name: list
 -- In the order of their turns: a walk of the index for each state, merged.
