@@ -152,13 +152,16 @@ def test_it_is_paused_and_resumed_by_the_api_and_a_cancel_may_be_thought_over(
 
 
 def test_a_draft_is_started_and_cancelled(api: Api, opened: Callable[..., Page]) -> None:
-    api.show(campaign("Spring", "draft", started_at=None))
+    spring = campaign("Spring", "draft", started_at=None)
+    api.show(spring)
     page = opened()
     page.on("dialog", lambda dialog: dialog.accept())
-    own = card(page, "Spring")
-    own.get_by_role("button", name="Start Spring").click()
+    expect(page.get_by_role("button", name="Start Spring")).to_be_visible()
+    api.show(replace(spring, name="Summer"))
+    own = card(page, "Summer")
+    own.get_by_role("button", name="Start Summer").click()
     expect(own.locator(".chip-state")).to_have_text("sending")
-    own.get_by_role("button", name="Cancel Spring").click()
+    own.get_by_role("button", name="Cancel Summer").click()
     expect(own.locator(".chip-state")).to_have_text("cancelled")
     assert [deed for _, deed in api.deeds] == ["start", "cancel"]
 
@@ -290,6 +293,21 @@ def test_another_days_runs_are_those_between_its_midnights(
     more = len(api.asked) + 3
     wait_until(lambda: len(api.asked) > more)
     assert [path for path in api.asked if path.startswith("rules")] == asked
+
+
+def test_a_day_that_ends_while_it_is_looked_at_is_shown_to_its_end(
+    api: Api, opened: Callable[..., Page]
+) -> None:
+    page = opened()
+    expect(page.locator("#runs-none")).to_be_visible()
+    left = page.evaluate(
+        "() => { const now = new Date(); return new Date(now.getFullYear(), now.getMonth(),"
+        " now.getDate() + 1) - now; }"
+    )
+    page.clock.fast_forward(left + 2_000)
+    paid = rule("Paid")
+    api.ran(paid, run(paid, "done", at=NOW + timedelta(milliseconds=left - 1_000)))
+    expect(page.locator(".run")).to_have_count(1)
 
 
 def test_where_there_is_nothing_it_says_how_to_begin(api: Api, opened: Callable[..., Page]) -> None:

@@ -8,6 +8,8 @@ import { runs } from "./runs.js";
 
 /** Between an answer and the next question. */
 const PAUSE_MS = 1500;
+/** How long after its end a day's runs may still come to theirs. */
+const ENDING_MS = 60_000;
 const UNKNOWN = "No API of a backend is known here: the simulator runs alone. make run starts both.";
 
 /** The day that a date field names, from its midnight to the next one, as this browser's clock has it. */
@@ -35,6 +37,8 @@ export function business({ say, openMessage }) {
   let shown = false;
   let timer;
   let round = 0;
+  /** When the runs that are shown were asked for. */
+  let ranAt = 0;
 
   const isPressed = finger(find("business"), () => draw());
   const card = campaigns({ act });
@@ -64,9 +68,11 @@ export function business({ say, openMessage }) {
 
   /** What `part` answers now; what failed leaves the last answer, told as being so. */
   async function take(part, asked, mine) {
+    const at = Date.now();
     try {
       const answer = await asked;
       if (mine === round) latest[part] = answer;
+      if (mine === round && part === "runs") ranAt = at;
     } catch (error) {
       if (mine === round) find(`${part}-troubles`).textContent = `Not up to date: ${error.message}`;
       return;
@@ -81,7 +87,7 @@ export function business({ say, openMessage }) {
     if (!shown || document.visibilityState !== "visible") return;
     const [from, until] = dayOf(field);
     // A day that is over stays as it was.
-    const changes = until > Date.now() || !latest.runs;
+    const changes = until.getTime() + ENDING_MS > ranAt || !latest.runs;
     await Promise.all([
       take("campaigns", api.campaigns(), mine),
       field.value && changes ? take("runs", api.runs(from, until), mine) : null,

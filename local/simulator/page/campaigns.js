@@ -49,7 +49,7 @@ function costs({ campaign, cost }) {
   const { estimated_cost: estimated, spending_cap: cap, currency } = campaign;
   return [
     estimated ? `estimated ${money(estimated, currency)} in all` : "",
-    priced(cost?.actual, "cost so far"),
+    priced(cost?.actual, cost?.complete === false ? "cost, as far as it is counted" : "cost so far"),
     priced(cost?.expected, "to come"),
     cap ? `pauses at ${money(cap, currency)}` : "",
   ];
@@ -91,15 +91,15 @@ function reasons({ reasons: all }) {
 export function campaigns({ act }) {
   const cards = new Map();
 
-  function make(tenant, { id, name }) {
+  function make(tenant, { id }) {
     const status = h("span", { class: "chip-state" });
     const about = h("p", { class: "legend" });
     const body = h("div");
     const buttons = Object.entries(DEEDS).map(([deed, [label]]) => h("button", {
-      type: "button", class: "quiet", data: { deed }, "aria-label": `${label} ${name}`,
+      type: "button", class: "quiet", data: { deed },
       on: { click: () => {
         // Not disabled meanwhile: that takes the focus away, and each may be asked for twice.
-        if (deed !== "cancel" || confirm(`Cancel “${name}” for good? What waits is not sent any more.`)) act(tenant.tenant, id, deed);
+        if (deed !== "cancel" || confirm(`Cancel “${title.textContent}” for good? What waits is not sent any more.`)) act(tenant.tenant, id, deed);
       } },
     }, label));
     const title = h("h3");
@@ -112,7 +112,12 @@ export function campaigns({ act }) {
       status.className = `chip-state is-${campaign.status}`;
       about.textContent = `${tenant.name} · template ${campaign.template} · ${times(campaign)}`;
       const held = buttons.find((button) => button === document.activeElement);
-      for (const button of buttons) button.hidden = !DEEDS[button.dataset.deed][1].includes(campaign.status);
+      for (const button of buttons) {
+        const [label, states] = DEEDS[button.dataset.deed];
+        button.hidden = !states.includes(campaign.status);
+        // A draft may have another name by now.
+        button.ariaLabel = `${label} ${campaign.name}`;
+      }
       // By keyboard one goes on where one was.
       if (held?.hidden) buttons.find((button) => !button.hidden)?.focus();
       body.replaceChildren(...[bar(progress), legend(progress), line(shown), paused(shown), reasons(progress)].filter(Boolean));
