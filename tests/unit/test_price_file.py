@@ -65,6 +65,7 @@ def test_both_of_metas_spellings_are_one_category(word: str) -> None:
         ("eur,2026-10-01,utility,MX,,,1", "currency"),
         ("EUR,01.10.2026,utility,MX,,,1", "valid_from"),
         ("EUR,20261001,utility,MX,,,1", "valid_from"),
+        ("EUR,2026-W40-4,utility,MX,,,1", "valid_from"),
         ("EUR,2026-02-30,utility,MX,,,1", "valid_from"),
         ("EUR,2026-10-01,,MX,,,1", "category"),
         ("EUR,2026-10-01,util ity,MX,,,1", "category"),

@@ -33,6 +33,7 @@ CATEGORIES = frozenset(
 #: Characters of a wrong value that a report repeats.
 _SHOWN = 40
 _AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,10})?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _VOLUME = re.compile(r"[0-9]{1,15}")
 _CATEGORY = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _NO_COUNTRIES = "names no country of its own: countries must list some, such as 'KE TZ'"
@@ -182,7 +183,8 @@ def _is_country(code: str) -> bool:
 
 def _wrong_day(text: str) -> str | None:
     try:
-        date.fromisoformat(text if len(text) == 10 else "")
+        # Python also reads a week's day, as 2026-W01-1.
+        date.fromisoformat(text if _DAY.fullmatch(text) else "")
     except ValueError:
         return "must be a date such as 2027-01-31"
     return None
