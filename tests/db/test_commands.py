@@ -245,6 +245,8 @@ def test_what_strangers_write_neither_steers_the_terminal_nor_breaks_a_table(
 def test_every_command_has_help_and_an_example_that_is_read(call: CommandLine) -> None:
     names = set()
     for resource in commands.RESOURCES:
+        _, out, _ = call(resource.word, "--help")
+        assert resource.what[1:] in " ".join(out.split())
         for command in resource.commands:
             names.add(f"{resource.word} {command.verb}")
             code, out, _ = call(resource.word, command.verb, "--help")

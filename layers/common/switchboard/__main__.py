@@ -183,7 +183,7 @@ def _add_verbs(
     resource = parent.add_parser(
         name,
         help=what,
-        description=f"{what}.".capitalize(),
+        description=f"{what[:1].upper()}{what[1:]}.",
         epilog="examples:\n" + "\n".join(example for _, _, example in known),
         formatter_class=texts,
     )
