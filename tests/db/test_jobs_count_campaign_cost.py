@@ -10,6 +10,9 @@ import pytest
 
 from switchboard.campaigns import control, costs, counting
 from switchboard.campaigns.costs import CampaignCost
+from switchboard.jobs import count_campaign_cost
+from switchboard.jobs._kind import Context
+from switchboard.jobs.count_campaign_cost import CountCampaignCost
 from tests.campaigning import Campaigns, campaigns
 from tests.databases import ClonedDatabase
 
@@ -87,6 +90,20 @@ def test_all_are_counted_however_often_the_count_is_cut_short(at: Campaigns) -> 
     assert shown(at, campaign) == (10, 1, Decimal("3.7"), True)
     at.work()
     assert shown(at, campaign) == (10, 0, Decimal("3.8"), True)
+
+
+def test_a_slice_that_takes_too_long_is_tried_again_and_stops_no_worker(
+    at: Campaigns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at.people(1)
+    campaign = at.start(at.create())
+    at.work()
+    monkeypatch.setattr(counting, "SLICE_MS", 1)
+    monkeypatch.setattr(counting, "_slice", lambda link, *_: link.execute("select pg_sleep(1)"))
+    context = Context(at.tools, at.tenant, 1, 1, at.clock.monotonic() + 60)
+    with pytest.raises(TimeoutError):
+        count_campaign_cost.run(context, CountCampaignCost(campaign_id=campaign))
+    assert at.place.rows("campaign_costs") == []
 
 
 def test_one_who_was_written_to_twice_and_got_both_has_cost_twice(at: Campaigns) -> None:

@@ -57,8 +57,7 @@ def last_count(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> tuple[Counte
     def ask(connection: Connection) -> Kept | None:
         found = kept.find(connection, tenant_id, campaign_id)
         if not _is_fresh(found, read_now(connection, now=tools.clock.now)):
-            asked.append(True)
-            jobs.enqueue(
+            put = jobs.enqueue(
                 connection,
                 tenant_id=tenant_id,
                 job_type="count_campaign_cost",
@@ -68,6 +67,8 @@ def last_count(tools: Tools, tenant_id: UUID, campaign_id: UUID) -> tuple[Counte
                 priority=jobs.BULK,
                 now=tools.clock.now,
             )
+            if put is not None:
+                asked.append(True)
         return found
 
     found = transact(tools, tenant_id, ask)

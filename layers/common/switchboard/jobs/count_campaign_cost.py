@@ -6,6 +6,7 @@ from uuid import UUID
 
 from switchboard.campaigns.counting import go_on
 from switchboard.jobs._kind import Args, Context, Effects, JobKind
+from switchboard.jobs._slow import own_trouble
 from switchboard.kernel.errors import Snooze
 
 
@@ -17,7 +18,8 @@ class CountCampaignCost(Args):
 
 def run(context: Context, args: CountCampaignCost) -> Effects:
     """Count for a turn; each slice is committed with the place that it came to."""
-    again_at = go_on(context.tools, context.tenant_id, args.campaign_id, context.deadline)
+    with own_trouble():
+        again_at = go_on(context.tools, context.tenant_id, args.campaign_id, context.deadline)
     if again_at is None:
         return Effects()
     raise Snooze(again_at)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from psycopg import errors as pg
-
 from switchboard.campaigns.feeding import run_campaign
 from switchboard.jobs._kind import Args, Context, Effects, JobKind
-from switchboard.kernel.errors import Snooze, Unavailable
+from switchboard.jobs._slow import own_trouble
+from switchboard.kernel.errors import Snooze
 
 
 class RunCampaign(Args):
@@ -22,13 +21,8 @@ def run(context: Context, args: RunCampaign) -> Effects:
 
     A second run, or one that was killed in between, finds each step done or not done.
     """
-    try:
+    with own_trouble():
         step = run_campaign(context.tools, context.tenant_id, args.campaign_id, context.deadline)
-    except Unavailable as error:
-        if isinstance(error.__cause__, pg.QueryCanceled | pg.LockNotAvailable):
-            # The database is there: this campaign's trouble must not stop the worker.
-            raise TimeoutError("a step of the campaign took too long") from error
-        raise
     if step.over:
         return Effects()
     assert step.again_at is not None
