@@ -89,7 +89,13 @@ def test_a_campaign_is_seen_going_on(api: Api, opened: Callable[..., Page]) -> N
     known = {"EUR": Spent(money("0.2"), 4)}
     cost = CampaignCost(Cost(94, unknown=94).shown(), Cost(6, 1, 0, 1, known).shown(), True, None)
     api.others[f"campaigns/{spring.id}/cost"] = asdict(cost)
+    large = campaign("Large", "completed")
+    api.show(large, done)
+    api.others[f"campaigns/{large.id}/cost"] = asdict(replace(cost, complete=False))
     page = opened()
+    expect(card(page, "Large").locator(".facts")).to_contain_text(
+        "cost, as far as it is counted 0.20 EUR"
+    )
     own = card(page, "Spring")
     expect(own.locator(".chip-state")).to_have_text("sending")
     bar = own.get_by_role("img")
