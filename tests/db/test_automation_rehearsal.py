@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +18,7 @@ from switchboard.automation.rehearsal import NewRuleTried, Rehearsal, Stretch
 from switchboard.kernel.arguments import read
 from switchboard.kernel.errors import NotFound, Unprocessable
 from switchboard.prices import table
+from switchboard.prices.table import Card
 from switchboard.store.automations import Rule
 from tests.automating import TEXT, Automations
 from tests.databases import ClonedDatabase
@@ -253,6 +254,14 @@ class TestWhy:
         assert (found.cost.messages, found.cost.unknown) == (3, 1)
         (euro,) = found.cost.by_currency
         assert (euro.currency, euro.amount, euro.messages, euro.unknown) == ("EUR", "0.16", 2, 1)
+        # The second of the month's is in the next tier, on whatever day it goes out.
+        tiers = header + "EUR,2031-03-01,utility,DE,,0,0.07\nEUR,2031-03-01,utility,DE,,1,0.05\n"
+        table.delete_card(
+            at.tools(), at.place.tenant_id, Card(currency="EUR", valid_from=date(2031, 3, 2))
+        )
+        table.import_rates(at.tools(), at.place.tenant_id, tiers.encode())
+        found = tried(at, "trip_start", {"days_before": 0}, action_config=TEMPLATE)
+        assert found.cost.by_currency[0].amount == "0.12"
 
     def test_an_act_that_is_no_message_is_counted_apart(self, at: Automations) -> None:
         at.trip(at.person(), "2031-03-02")

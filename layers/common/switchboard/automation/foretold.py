@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from switchboard import outbox, prices
@@ -178,13 +178,12 @@ def cost_of(
     connection: Connection, tenant_id: UUID, steps: Sequence[Step], told: Sequence[Foretold]
 ) -> Cost:
     """Return what the messages would have cost, each by the rates of its day."""
-    groups: dict[tuple[str, bool, datetime], Counter[str]] = defaultdict(Counter)
-    for step, one in zip(steps, told, strict=True):
-        if one.result in {"sent", "deferred"} and step.foreseen is not None:
-            day = one.due_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            key = step.foreseen.kind, step.foreseen.inside_window, day
-            groups[key].update(prices.by_country([(step.foreseen.recipient, 1)]))
-    cost = Cost()
-    for (kind, inside, day), counts in sorted(groups.items()):
-        cost += prices.estimate(connection, tenant_id, kind, counts, day, inside_window=inside)
-    return cost
+    return prices.estimate_each(
+        connection,
+        tenant_id,
+        (
+            prices.Planned(foreseen.kind, foreseen.recipient, one.due_at, foreseen.inside_window)
+            for step, one in zip(steps, told, strict=True)
+            if one.result in {"sent", "deferred"} and (foreseen := step.foreseen) is not None
+        ),
+    )

@@ -9,18 +9,20 @@ countries of their numbers.
 from switchboard.prices.charges import Counted, actual, count, priced
 from switchboard.prices.cost import Cost, CostShown, Spent
 from switchboard.prices.countries import by_country
-from switchboard.prices.estimates import estimate
+from switchboard.prices.estimates import Planned, estimate, estimate_each
 from switchboard.prices.free import free_type
 
 __all__ = [
     "Cost",
     "CostShown",
     "Counted",
+    "Planned",
     "Spent",
     "actual",
     "by_country",
     "count",
     "estimate",
+    "estimate_each",
     "free_type",
     "priced",
 ]

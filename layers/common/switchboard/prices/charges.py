@@ -181,7 +181,17 @@ def priced(connection: Connection, tenant_id: UUID, counted: Counted) -> Cost:
     `unknown` are also those without a rate. Where rates have tiers the month's volume is counted as
     `estimate` does it, up to the first of these messages.
     """
-    cost, charges = counted.known, counted.charges
+    return counted.known + charge(connection, tenant_id, counted.charges, counted.first)
+
+
+def charge(
+    connection: Connection,
+    tenant_id: UUID,
+    charges: Mapping[Charge, int],
+    first: Mapping[tuple[str, date], UUID | datetime],
+) -> Cost:
+    """Return what charges cost; `first`: up to where the volume before them is counted."""
+    cost = Cost()
     if not charges:
         return cost
     categories = sorted({one.category for one in charges})
@@ -199,7 +209,7 @@ def priced(connection: Connection, tenant_id: UUID, counted: Counted) -> Cost:
                 tenant_id,
                 category,
                 since=datetime(month.year, month.month, 1, tzinfo=UTC),
-                before=counted.first[category, month],
+                before=first[category, month],
             )
             meters.start(category, by_country(before), of_month[0].day)
         for one in of_month:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from switchboard.kernel.db import Connection
+from switchboard.prices.charges import Charge, charge
 from switchboard.prices.cost import Cost
-from switchboard.prices.countries import by_country
+from switchboard.prices.countries import NOWHERE, by_country
 from switchboard.prices.free import category_of, free_type
-from switchboard.prices.rates import Meters, Rates
 from switchboard.store import prices as store
 
 
@@ -43,14 +45,32 @@ def estimate(
     if free is not None:
         return Cost(messages=total, free=total)
     day = moment.date()
-    rates = Rates(store.find_rates(connection, tenant_id, [kind], until=day))
-    meters = Meters(rates)
-    if rates.has_tiers(kind, counts_by_country, day):
-        month = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        sent = store.count_volumes(connection, tenant_id, kind, since=month, before=moment)
-        meters.start(kind, by_country(sent), day)
-    cost = Cost()
-    for country, messages in sorted(counts_by_country.items()):
-        spent, unknown = meters.price(kind, country, messages, day)
-        cost += Cost(messages=messages, unknown=unknown, by_currency=spent)
-    return cost
+    charges = {Charge(kind, day, country): many for country, many in counts_by_country.items()}
+    return charge(connection, tenant_id, charges, {(kind, day.replace(day=1)): moment})
+
+
+class Planned(NamedTuple):
+    """A message of a category to a number or a user id, at a time, in an open window or not."""
+
+    category: str
+    to: str
+    at: datetime
+    inside_window: bool
+
+
+def estimate_each(connection: Connection, tenant_id: UUID, planned: Iterable[Planned]) -> Cost:
+    """Return what these would cost, each as `estimate` says: by the rates of its own day.
+
+    Where rates have tiers they count for each other, behind what had been sent by the first.
+    """
+    free, charges, first = 0, Counter[Charge](), dict[tuple[str, date], datetime]()
+    for one in planned:
+        at, kind = one.at.astimezone(UTC), category_of(one.category)
+        if free_type(kind, at, inside_window=one.inside_window) is not None:
+            free += 1
+            continue
+        day, month = at.date(), (kind, at.date().replace(day=1))
+        country = next(iter(by_country([(one.to, 1)])), NOWHERE)
+        charges[Charge(kind, day, country)] += 1
+        first[month] = min(at, first.get(month, at))
+    return Cost(messages=free, free=free) + charge(connection, tenant_id, charges, first)
