@@ -19,7 +19,7 @@ from switchboard.jobs._kind import JobKind
 from switchboard.kernel.clock import uuid7
 from switchboard.outbox import Origin, Outgoing
 from switchboard.tools import Tools
-from switchboard.worker import drain
+from switchboard.worker import SENDING_S, drain
 from tests.sending import Place
 
 
@@ -159,8 +159,8 @@ def work(tools: Tools, *, seconds: float) -> None:
     end = tools.clock.monotonic() + seconds
     while tools.clock.monotonic() < end:
         began = tools.clock.monotonic()
-        # A function has a minute, and starts no request in the last 18 s of it.
-        summary = drain(tools, min(began + 60, end + 18), kinds=NoJobs())
+        # A function has a minute, and starts no request at its end.
+        summary = drain(tools, min(began + 60, end + SENDING_S), kinds=NoJobs())
         left = min(end, began + 60) - tools.clock.monotonic()
         if summary.stopped == "idle" and left > 0:
             tools.clock.sleep(left)

@@ -323,7 +323,7 @@ def test_a_nudge_that_cannot_be_given_costs_the_delivery_nothing(
 
     asked: list[str] = []
 
-    def client(service: str) -> Any:
+    def client(service: str, **_: Any) -> Any:
         asked.append(service)
         raise ConnectionError("no Lambda here")
 

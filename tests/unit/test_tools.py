@@ -95,7 +95,7 @@ class Lambda:
 
 def test_a_nudge_is_an_asynchronous_invoke(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Lambda()
-    monkeypatch.setattr(aws, "client", lambda service: made if service == "lambda" else None)
+    monkeypatch.setattr(aws, "client", lambda service, **_: made if service == "lambda" else None)
     Tools(Settings(process_jobs_function="process-jobs:live")).nudge()
     assert made.calls == [
         {
@@ -110,13 +110,13 @@ def test_a_lost_nudge_is_logged_and_nothing_more(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     made = Lambda(RuntimeError("away"))
-    monkeypatch.setattr(aws, "client", lambda service: made)
+    monkeypatch.setattr(aws, "client", lambda service, **_: made)
     Tools(Settings(process_jobs_function="process-jobs")).nudge()
     assert b"nudge.lost" in capfdbinary.readouterr().out
 
 
 def test_without_a_function_nobody_is_nudged(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Lambda()
-    monkeypatch.setattr(aws, "client", lambda service: made)
+    monkeypatch.setattr(aws, "client", lambda service, **_: made)
     Tools(Settings()).nudge()
     assert made.calls == []

@@ -38,6 +38,8 @@ STATEMENT_S = 3.0
 MARGIN_S = 8.0 + 3.0 + STATEMENT_S
 #: Seconds that handing over may take: the mark's statement, and a nudge.
 HAND_OVER_S = STATEMENT_S + NUDGE_S
+#: Seconds in which a request to Meta can begin, its commit and handing over included.
+SENDING_S = REQUEST_S + SENDS_MARGIN_S + HAND_OVER_S
 #: Longest lease. A lost worker's jobs are back after it and, at the latest, one tick more.
 LEASE_S = 100.0
 #: Seconds by which a lease outlives its worker's invocation.
@@ -156,7 +158,7 @@ class _Worker:
         # A worker that has no time for some kind must not look awake to those who put it in.
         self._shortest = max(
             STATEMENT_S + MARGIN_S + max((kind.needs_s for kind in kinds), default=0.0),
-            REQUEST_S + SENDS_MARGIN_S,
+            SENDING_S,
         )
         self._marked_at: float | None = None
         self._ticked_at: float | None = None
