@@ -17,10 +17,10 @@ help: ## this list
 run: dev-environment ## the whole system on this machine; Ctrl-C stops it
 	@PYTHONPATH="$(path)" exec $(bin)/python -m local
 
-# Two workers, since a small machine has two cores and every worker has its own Postgres; a group (the running local
-# stack) stays on one of them.
+# Three workers for the two cores of a small machine: a third of the time a test waits, for a browser, a clock, a
+# process. Every worker has its own Postgres; a group (the running local stack) stays on one of them.
 test: dev-environment ## every test, in minutes
-	$(bin)/pytest -n 2 --dist loadgroup $(args)
+	$(bin)/pytest -n 3 --dist loadgroup $(args)
 
 soak: dev-environment ## the bars at full size, in hours
 	@echo "soak: commit $(commit), seed $${SEED:-1}"

@@ -80,7 +80,7 @@ def neighbour() -> Iterator[Neighbour]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         state.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield state
         server.shutdown()
 

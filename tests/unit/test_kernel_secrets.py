@@ -133,7 +133,7 @@ def extension() -> Iterator[Extension]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         state.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield state
         server.shutdown()
