@@ -188,14 +188,14 @@ class Campaigns:
         return drafts.show_campaign(self.tools, self.tenant, campaign)
 
     def work(self, seconds: float = 120, tools: Tools | None = None) -> None:
-        """Let a worker run for simulated seconds, ticked once a minute."""
+        """Let a worker run for simulated seconds: ticked once a minute, nudged when time is up."""
         end = self.clock.monotonic() + seconds
         with quiet():
             while self.clock.monotonic() < end:
                 began = self.clock.monotonic()
-                drain(tools or self.tools, began + 100)
+                summary = drain(tools or self.tools, began + 120)
                 left = min(end, began + 60) - self.clock.monotonic()
-                if left > 0:
+                if summary.stopped == "idle" and left > 0:
                     self.clock.turn(left)
         self.place.time.now = self.clock.now
 
