@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import coldstart, imports, jobs, queues, sends, webhooks
+from benchmarks import campaigns, coldstart, imports, jobs, queues, sends, webhooks
 from benchmarks.figures import Figure
 from local.guardian import Guardian
 from local.postgres import PostgresServer
@@ -29,6 +29,7 @@ GROUPS: dict[str, Callable[[ClonedDatabase], list[Figure]]] = {
     "queues": queues.run,
     "held": queues.hold,
     "sends": sends.run,
+    "campaigns": campaigns.run,
     "imports": lambda _: imports.run(),
     "coldstart": coldstart.run,
 }
