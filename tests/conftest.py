@@ -7,6 +7,7 @@ started when first asked for, one per test worker, and gone with the run (even o
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.register_profile("fuzz", database=None, deadline=None, print_blob=True)
 settings.load_profile("fuzz" if "FUZZ" in os.environ else "suite")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected to nobody: thousands of tests would be walked again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 _PREFIX = "switchboard-test-"
