@@ -11,6 +11,7 @@ import pytest
 from switchboard import outbox
 from switchboard.jobs.sweep import KIND
 from switchboard.tools import Tools
+from switchboard.worker import MARGIN_S
 from tests.databases import ClonedDatabase, part_with
 from tests.db.jobs_at_hand import LEASE, opened
 from tests.db.jobs_worker import Bench, Kinds
@@ -55,6 +56,8 @@ def test_the_outbox_sweeps_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch
     asked: list[Tools] = []
 
     def sweep(tools: Tools, deadline: float) -> Counter[str]:
+        # With time for a statement before the job's own end.
+        assert 0.0 < deadline < bench.tools.seconds + 100.0 - MARGIN_S
         asked.append(tools)
         return Counter({"unconfirmed": 2})
 

@@ -13,7 +13,7 @@ from switchboard.kernel import aws
 from switchboard.kernel.errors import ConfigurationError
 from switchboard.kernel.secrets import Secrets
 from switchboard.kernel.settings import Settings
-from switchboard.tools import Tools
+from switchboard.tools import NUDGE_S, Tools
 
 SECRET = '{"host": "db", "username": "app", "password": "p/w", "sslmode": "disable"}'
 
@@ -95,7 +95,14 @@ class Lambda:
 
 def test_a_nudge_is_an_asynchronous_invoke(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Lambda()
-    monkeypatch.setattr(aws, "client", lambda service, **_: made if service == "lambda" else None)
+
+    def client(service: str, *, read_s: float, tries: int) -> Lambda:
+        assert service == "lambda"
+        # The connection's 2 seconds, the answer's, and a pause of 1 between tries (kernel/aws.py).
+        assert tries * (2 + read_s) + (tries - 1) <= NUDGE_S
+        return made
+
+    monkeypatch.setattr(aws, "client", client)
     Tools(Settings(process_jobs_function="process-jobs:live")).nudge()
     assert made.calls == [
         {
